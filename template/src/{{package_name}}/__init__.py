@@ -1,0 +1,1 @@
+"""A modular monolith: `bootstrap.py` is the place to start reading."""

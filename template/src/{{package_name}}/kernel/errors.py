@@ -1,0 +1,62 @@
+"""The errors a caller may see, each with its HTTP status; `problems` renders them once.
+
+Error (500)
+├── BadRequest (400)
+├── NotFound (404)
+├── Conflict (409)
+├── Invalid (422)
+└── Unavailable (503)
+
+A module derives its own: `class OrderNotFound(NotFound): title = "Order not found"`.
+"""
+
+import re
+from typing import ClassVar
+
+
+class Error(Exception):
+    """An error with the members of a problem details object (RFC 9457, section 3.1).
+
+    `type` is made from the class name (`OrderNotFound` is `urn:problem-type:order-not-found`), so renaming a class
+    changes the contract. `detail` is shown to the caller: never put a secret or the caller's input in it.
+    """
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    type: ClassVar[str] = "urn:problem-type:error"
+    retry_after: ClassVar[int | None] = None
+
+    def __init_subclass__(cls) -> None:
+        cls.type = "urn:problem-type:" + re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+
+
+class BadRequest(Error):
+    status = 400
+    title = "Bad request"
+
+
+class NotFound(Error):
+    status = 404
+    title = "Not found"
+
+
+class Conflict(Error):
+    status = 409
+    title = "Conflict"
+
+
+class Invalid(Error):
+    status = 422
+    title = "Invalid request"
+
+
+class Unavailable(Error):
+    """Something the service needs is away for now; the caller may try again after `retry_after` seconds."""
+
+    status = 503
+    title = "Temporarily unavailable"
+    retry_after = 1

@@ -1,0 +1,8 @@
+"""What the process counts, in Prometheus' terms; every label has a bounded set of values."""
+
+from prometheus_client import Counter, Histogram
+
+REQUESTS = Counter("http_requests_total", "Answered requests.", ["method", "route", "status"])
+REQUEST_SECONDS = Histogram("http_request_duration_seconds", "Time to the end of the answer.", ["method", "route"])
+JOBS = Counter("jobs_total", "Runs of jobs by outcome: done, retried, held or interrupted.", ["job", "outcome"])
+JOB_SECONDS = Histogram("job_duration_seconds", "Time a job ran.", ["job"])

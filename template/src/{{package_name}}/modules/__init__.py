@@ -1,0 +1,1 @@
+"""One package per bounded context, each with the same file names."""

@@ -1,0 +1,1 @@
+"""Records what customers are to be told when something happens to their order."""

@@ -1,0 +1,1 @@
+"""Orders are placed, then confirmed by the worker, or cancelled before that."""

@@ -1,0 +1,60 @@
+"""The kernel's settings, read once from the environment."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PostgresDsn, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+type Port = Annotated[int, Field(ge=1, le=65535)]
+type Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class SettingsError(Exception):
+    """A variable is missing or wrong; the message names it and what it accepts."""
+
+
+class EnvironmentSettings(BaseSettings):
+    """What a settings class derives from; each field's description says what the variable accepts."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+
+class Settings(EnvironmentSettings):
+    database_url: PostgresDsn = Field(description="postgresql://user:password@host:port/name")
+    database_pool_size: int = Field(10, ge=2, le=1000, description="connections a process may hold, 2 to 1000")
+    database_connect_timeout: Seconds = Field(5, description="seconds to open a connection")
+    database_pool_timeout: Seconds = Field(2, description="seconds to wait for a free connection")
+    database_statement_timeout: Seconds = Field(5, description="seconds a statement may run")
+
+    api_host: str = Field("127.0.0.1", description="address the API listens on")
+    api_port: Port = Field(8000, description="public port of the API, 1 to 65535")
+    api_docs: bool = Field(default=False, description="true serves /docs and /openapi.json")
+    api_operations_port: Port = Field(8001, description="port for /livez, /readyz and /metrics of the API")
+    worker_operations_port: Port = Field(8002, description="port for /livez, /readyz and /metrics of the worker")
+    operations_host: str = Field("127.0.0.1", description="address both operations ports listen on")
+
+    worker_concurrency: int = Field(20, ge=2, le=1000, description="jobs a worker runs at once, 2 to 1000")
+    worker_max_attempts: int = Field(5, ge=1, le=100, description="runs of a failing job before it is held, 1 to 100")
+    worker_lease: Seconds = Field(10, description="seconds after which a silent worker's jobs go to another")
+
+    shutdown_timeout: Seconds = Field(20, description="seconds to finish running work after SIGTERM")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")
+    log_format: Literal["json", "console"] = Field("json", description="json for machines, console for people")
+
+
+def load[S: EnvironmentSettings](settings: type[S]) -> S:
+    """Read `settings` from the environment.
+
+    Raises SettingsError with one line that names each wrong variable; values are left out, they may be secrets.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        wrong = {str(details["loc"][0]): details["type"] for details in error.errors(include_input=False)}
+    raise SettingsError(
+        "; ".join(
+            f"{name.upper()} is {'missing' if kind == 'missing' else 'wrong'}, "
+            f"it accepts: {settings.model_fields[name].description}"
+            for name, kind in wrong.items()
+        )
+    )

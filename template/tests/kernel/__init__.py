@@ -1,0 +1,1 @@
+"""The kernel's promises, proven on the sample module."""

@@ -1,0 +1,1 @@
+"""The modules as they are composed in the backend."""

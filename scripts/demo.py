@@ -1,0 +1,194 @@
+"""Makes the default project, runs it on an embedded PostgreSQL, and takes an order through it step by step."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import copier
+
+TEMPLATE = Path(__file__).resolve().parent.parent
+ORDER = {"reference": "DEMO-1", "currency": "EUR", "lines": [{"sku": "TEA", "quantity": 2, "unit_price": 1250}]}
+PATIENCE = 60.0
+
+
+class DemoError(Exception):
+    """A step did not do what it shows."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bin/demo", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="where the project goes; a temporary folder by default")
+    parser.add_argument("--keep", action="store_true", help="leave the service running until Ctrl-C")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with project_folder(options.folder) as project:
+            demonstrate(project, keep=options.keep)
+    except DemoError as error:
+        sys.exit(f"bin/demo: {error}")
+    except KeyboardInterrupt:
+        print("\nEnded, and everything it started with it.")
+        sys.exit(130)
+
+
+def demonstrate(project: Path, *, keep: bool) -> None:
+    started = time.monotonic()
+    say("generate", f"copier copy wrote {generate(project)} files, offline and without --trust")
+    run(project, "uv", "run", "--quiet", "just", "setup")
+    say("set up", "uv installed the tools, PostgreSQL among them, and made uv.lock")
+    with service(project) as (api, operations):
+        say("start", f"the API answers {operations}/readyz: migrations are applied, the worker runs beside it")
+        location = place(api)
+        say("place", f"POST /v1/orders gave 201 and Location {location}: committed before the answer left")
+        order = confirmed(api + location)
+        say("confirm", f"the order is {order['status']} at version {order['version']}: the worker ran the event's job")
+        text = notified(project, order["id"])
+        say("notify", f"another module recorded {text!r}: once, through its inbox")
+        code, kind = refused(api)
+        say("refuse", f"an order without lines gives {code} and {kind}")
+        say("done", f"{time.monotonic() - started:.0f} s")
+        if keep:
+            print(f"\nAPI      {api}/docs\nHealth   {operations}/readyz\nProject  {project}\nCtrl-C ends it.", flush=True)
+            signal.pause()
+
+
+def say(step: str, proof: str) -> None:
+    print(f"{step:9} {proof}", flush=True)
+
+
+@contextmanager
+def project_folder(folder: Path | None) -> Iterator[Path]:
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="copier-backend-", ignore_cleanup_errors=True) as temporary:
+            yield Path(temporary) / "acme-shop"
+    elif folder.exists() and any(folder.iterdir()):
+        raise DemoError(f"{folder} is not empty: name a new folder")
+    else:
+        yield folder.resolve()
+
+
+def generate(project: Path) -> int:
+    """Copy from a plain copy of the template, so that what is not committed yet is shown too."""
+    with tempfile.TemporaryDirectory() as plain:
+        for name in ("copier.yml", "includes", "template"):
+            source = TEMPLATE / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, Path(plain) / name)
+        copier.run_copy(plain, project, defaults=True, quiet=True)
+    return sum(path.is_file() for path in project.rglob("*"))
+
+
+def run(project: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DemoError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def environment() -> dict[str, str]:
+    """Leave out what would send the project to this repository's own environment or to another database."""
+    return {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "VIRTUAL_ENV"}}
+
+
+@contextmanager
+def service(project: Path) -> Iterator[tuple[str, str]]:
+    """Run `just dev` on free ports, and end it and all it started when the block ends."""
+    names = ("API_PORT", "API_OPERATIONS_PORT", "WORKER_OPERATIONS_PORT")
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+    ports = {name: str(free.getsockname()[1]) for name, free in zip(names, sockets, strict=True)}
+    for free in sockets:
+        free.close()
+    log = project / ".dev.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["uv", "run", "--quiet", "python", "-m", "dev", "dev"],
+            cwd=project,
+            env=environment() | ports,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        urls = [f"http://127.0.0.1:{ports[name]}" for name in names]
+        for operations in urls[1:]:
+            wait_for(f"{operations}/readyz", process, log)
+        yield urls[0], urls[1]
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+        log.unlink(missing_ok=True)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        if process.poll() is not None:
+            break
+        try:
+            with urlopen(url, timeout=5):  # noqa: S310  # an address of this machine
+                return
+        except (URLError, ConnectionError):
+            time.sleep(0.1)
+    raise DemoError(f"{url} does not answer:\n{log.read_text()[-3000:]}")
+
+
+def call(url: str, body: Any = None) -> tuple[int, dict[str, str], Any]:  # noqa: ANN401  # any JSON
+    """Send a request to this machine and give status, headers and the answer's JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(url, data, {"Content-Type": "application/json"})  # noqa: S310  # an address of this machine
+    try:
+        with urlopen(request, timeout=10) as answer:  # noqa: S310  # an address of this machine
+            return answer.status, {key.lower(): value for key, value in answer.headers.items()}, json.load(answer)
+    except URLError as error:
+        if not hasattr(error, "headers"):
+            raise
+        return error.code, {key.lower(): value for key, value in error.headers.items()}, json.load(error)
+
+
+def place(api: str) -> str:
+    status, headers, _ = call(f"{api}/v1/orders", ORDER)
+    if status != 201:
+        raise DemoError(f"placing the order gave {status}")
+    return headers["location"]
+
+
+def confirmed(url: str) -> dict[str, Any]:
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        order: dict[str, Any] = call(url)[2]
+        if order["status"] == "confirmed":
+            return order
+        time.sleep(0.05)
+    raise DemoError("the worker has not confirmed the order")
+
+
+def notified(project: Path, order_id: str) -> str:
+    query = f"SELECT text FROM notifications WHERE order_id = '{order_id}'"  # noqa: S608  # an id of ours
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        lines = run(project, "uv", "run", "--quiet", "just", "db", "-At", "-c", query).splitlines()
+        if lines:
+            return lines[0]
+    raise DemoError("no notification was recorded")
+
+
+def refused(api: str) -> tuple[int, str]:
+    status, headers, _ = call(f"{api}/v1/orders", ORDER | {"lines": []})
+    return status, headers["content-type"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Data for the development database: `async def seed(transaction)` in a file named after its module."""

@@ -12,9 +12,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import copier
@@ -61,7 +62,9 @@ def demonstrate(project: Path, *, keep: bool) -> None:
         say("refuse", f"an order without lines gives {code} and {kind}")
         say("done", f"{time.monotonic() - started:.0f} s")
         if keep:
-            print(f"\nAPI      {api}/docs\nHealth   {operations}/readyz\nProject  {project}\nCtrl-C ends it.", flush=True)
+            print(
+                f"\nAPI      {api}/docs\nHealth   {operations}/readyz\nProject  {project}\nCtrl-C ends it.", flush=True
+            )
             signal.pause()
 
 
@@ -152,15 +155,13 @@ def call(url: str, body: Any = None) -> tuple[int, dict[str, str], Any]:  # noqa
     try:
         with urlopen(request, timeout=10) as answer:  # noqa: S310  # an address of this machine
             return answer.status, {key.lower(): value for key, value in answer.headers.items()}, json.load(answer)
-    except URLError as error:
-        if not hasattr(error, "headers"):
-            raise
+    except HTTPError as error:
         return error.code, {key.lower(): value for key, value in error.headers.items()}, json.load(error)
 
 
 def place(api: str) -> str:
     status, headers, _ = call(f"{api}/v1/orders", ORDER)
-    if status != 201:
+    if status != HTTPStatus.CREATED:
         raise DemoError(f"placing the order gave {status}")
     return headers["location"]
 

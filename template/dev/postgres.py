@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from importlib.metadata import version
@@ -113,7 +113,7 @@ def development_cluster() -> Cluster:
 
 
 @contextmanager
-def database(name: str) -> Iterator[str]:
+def database(name: str) -> Generator[str]:
     """Lend the address of a database: DATABASE_URL where it is set, else `name` in the project's own cluster.
 
     The server runs for as long as somebody is in such a block; the last to leave stops it.
@@ -134,7 +134,7 @@ def psql(url: str, *arguments: str, quiet: bool = False) -> int:
 
 
 @contextmanager
-def _in_use(cluster: Cluster) -> Iterator[None]:
+def _in_use(cluster: Cluster) -> Generator[None]:
     """Run the server while the block lasts; a lock that is shared says whether others use it too."""
     if sys.platform == "win32":
         cluster.start(*FAST)

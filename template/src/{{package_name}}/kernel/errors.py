@@ -7,7 +7,7 @@ Error (500)
 ├── Invalid (422)
 └── Unavailable (503)
 
-A module derives its own: `class OrderNotFound(NotFound): title = "Order not found"`.
+A module derives its own: `class InvoiceNotFound(NotFound): title = "Invoice not found"`.
 """
 
 import re
@@ -17,8 +17,8 @@ from typing import ClassVar
 class Error(Exception):
     """An error with the members of a problem details object (RFC 9457, section 3.1).
 
-    `type` is made from the class name (`OrderNotFound` is `urn:problem-type:order-not-found`), so renaming a class
-    changes the contract. `detail` is shown to the caller: never put a secret or the caller's input in it.
+    `type` is made from the class name, as in `urn:problem-type:invoice-not-found`, so renaming a class changes the
+    contract. `detail` is shown to the caller: never put a secret or the caller's input in it.
     """
 
     status: ClassVar[int] = 500

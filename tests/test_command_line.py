@@ -1,0 +1,39 @@
+"""The command as a newcomer types it, on a machine that has nothing but Python and git."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import text_files
+
+COPIER = Path(sys.executable).with_name("copier")
+
+
+def copy(template: Path, target: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `copier copy` with no configuration of git, no network proxy, no tool on the path but git."""
+    environment = {"HOME": str(target.parent), "PATH": "/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1"}
+    command = [str(COPIER), "copy", "--defaults", *arguments, str(template), str(target)]
+    return subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+
+
+def test_the_defaults_are_copied_without_trust_and_the_next_commands_are_said(
+    template: Path, default_project: Path, tmp_path: Path
+) -> None:
+    done = copy(template, tmp_path / "acme-shop")
+    assert done.returncode == 0, done.stderr
+    for line in ("Enter keeps", "git init", "uv run just setup", "git commit", "uv run just dev"):
+        assert line in done.stderr
+    written = {path.relative_to(tmp_path / "acme-shop") for path in text_files(tmp_path / "acme-shop")}
+    assert written == {path.relative_to(default_project) for path in text_files(default_project)}
+
+
+def test_a_refused_answer_ends_with_its_question_and_reason(template: Path, tmp_path: Path) -> None:
+    done = copy(template, tmp_path / "shop", "--data", "project_slug=../evil")
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1].endswith("question 'project_slug': Use a-z, 0-9 and single hyphens")
+    assert not (tmp_path / "shop").exists()
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_bare_machine_can_hold_the_project_in_a_folder_with_a_space(template: Path, tmp_path: Path) -> None:
+    assert copy(template, tmp_path / "my projects" / "acme shop").returncode == 0

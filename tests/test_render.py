@@ -1,0 +1,160 @@
+"""What is written, for every pair of answers: it parses, is formatted and lint-clean, and keeps its budgets."""
+
+import ast
+import json
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from allpairspy import AllPairs  # type: ignore[import-untyped]
+from conftest import PARTS, ROOT, Render, source_of, text_files
+
+LONGEST = "a" + "-b" * 31
+ANSWERS: dict[str, list[Any]] = {
+    "project_slug": ["acme-shop", "x", LONGEST],
+    "python_version": ["3.12", "3.13", "3.14"],
+    "ci": ["github", "none"],
+    "example": [True, False],
+    "license": ["none", "MIT", "Apache-2.0"],
+    "user_email": ["", "team@example.org"],
+}
+PAIRS = [dict(zip(ANSWERS, values, strict=True)) for values in AllPairs(list(ANSWERS.values()))]
+# A ruff of a known version, whatever the project would install.
+RUFF = ("ruff", "--quiet")
+SOURCE_BUDGET, FILE_BUDGET, FUNCTION_BUDGET = 1500, 200, 40
+
+
+@pytest.fixture(params=PAIRS, ids=lambda answers: "-".join(str(value)[:10] for value in answers.values()))
+def project(request: pytest.FixtureRequest, render: Render) -> Path:
+    return render(**request.param)
+
+
+def test_the_pairs_cover_every_answer_with_every_other() -> None:
+    for first, values in ANSWERS.items():
+        for second, others in ANSWERS.items():
+            if first < second:
+                seen = {(answers[first], answers[second]) for answers in PAIRS}
+                assert seen == {(value, other) for value in values for other in others}
+
+
+def test_a_project_is_well_made(project: Path) -> None:
+    for path in text_files(project):
+        text = path.read_text(encoding="utf-8")
+        assert parsed(path, text), path
+        assert scars(path, text) == [], path
+        assert leftovers(text) == [], path
+    assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
+    assert [path for path in project.rglob("*") if path.is_symlink()] == []
+
+
+def test_a_project_is_formatted_and_lint_clean(project: Path) -> None:
+    subprocess.run([*RUFF, "format", "--check", "--no-cache"], cwd=project, check=True)
+    subprocess.run([*RUFF, "check", "--no-cache"], cwd=project, check=True)
+
+
+def parsed(path: Path, text: str) -> bool:
+    """Parse a file by its kind; kinds without a grammar here only must not be empty."""
+    match path.suffix:
+        case ".py":
+            ast.parse(text)
+        case ".toml":
+            tomllib.loads(text)
+        case ".json":
+            json.loads(text)
+        case ".yml" | ".yaml":
+            yaml.safe_load(text)
+    return bool(text.strip())
+
+
+def scars(path: Path, text: str) -> list[str]:
+    """Find what a careless condition in a template leaves behind."""
+    found = ["blank lines at the start"] if text.startswith("\n") and path.name != "LICENSE" else []
+    found += ["no end of line at the end"] if not text.endswith("\n") else []
+    found += ["blank lines at the end"] if text.endswith("\n\n") else []
+    found += ["a space at the end of a line"] if re.search(r"[ \t]+$", text, re.MULTILINE) else []
+    limit = r"\n\n\n\n" if path.suffix in {".py", ".mako"} else r"\n\n\n"
+    found += ["too many blank lines"] if re.search(limit, text) else []
+    return found
+
+
+def leftovers(text: str) -> list[str]:
+    """Find Jinja that was not rendered; a workflow's own expressions begin with a dollar sign."""
+    return re.findall(r"(?<!\$)\{\{|\{%|\{#|copier-backend|cookiecutter", text)
+
+
+def test_the_checks_of_this_file_find_what_they_look_for(tmp_path: Path) -> None:
+    assert scars(tmp_path / "a.md", "a\n\n\nb \n\n") == [
+        "blank lines at the end",
+        "a space at the end of a line",
+        "too many blank lines",
+    ]
+    assert leftovers("a {{ b }} {% if %} ${{ fine }}") == ["{{", "{%"]
+    with pytest.raises(tomllib.TOMLDecodeError):
+        parsed(tmp_path / "a.toml", "a = ")
+
+
+@pytest.mark.parametrize("answers", [{}, {"example": False}], ids=["example", "bare"])
+def test_the_source_keeps_its_budget(render: Render, answers: dict[str, Any]) -> None:
+    source = source_of(render(**answers))
+    lengths = {path: source_lines(path) for path in source.rglob("*.py")}
+    assert max(lengths.values()) <= FILE_BUDGET
+    assert sum(lengths.values()) <= SOURCE_BUDGET
+    assert max(len(path.relative_to(source).parts) for path in lengths) <= 4
+    for path in lengths:
+        for function in functions(path):
+            assert (function.end_lineno or 0) - function.lineno < FUNCTION_BUDGET, f"{path}: {function.name}"
+
+
+def source_lines(path: Path) -> int:
+    """Count the lines that are neither blank nor only a comment."""
+    return len(re.findall(r"^\s*[^\s#]", path.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_without_the_example_no_word_refers_to_it(render: Render) -> None:
+    project = render(example=False, project_slug="shop", description="A service.")
+    for path in text_files(project):
+        text = path.read_text(encoding="utf-8")
+        assert re.findall(r"\b[Oo]rders\b|\bOrder[A-Z]\w*|[Nn]otification", text) == [], path
+        assert not re.search(r"(?i)order(s|_)|notif", str(path.relative_to(project))), path
+
+
+def test_a_pipeline_and_a_license_are_there_when_asked_for(render: Render) -> None:
+    project = render(ci="none", license="none")
+    assert not (project / ".github").exists()
+    assert not (project / "LICENSE").exists()
+    project = render(ci="github", license="Apache-2.0", project_slug="shop")
+    assert (project / ".github" / "workflows" / "check.yml").exists()
+    assert "Apache License" in (project / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_jinja_stays_out_of_the_way() -> None:
+    """Control lines are few, and none is inside a function."""
+    control = lines = 0
+    for path in (ROOT / "template").rglob("*"):
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8")
+        found = re.findall(r"^.*\{%.*$", text, re.MULTILINE)
+        control += len(found)
+        lines += len(text.splitlines())
+        assert path.suffix == ".jinja" or not re.search(r"(?<!\$)\{\{ (?!\{)|\{%", text), f"{path} is not rendered"
+        assert path.suffix != ".jinja" or re.search(r"\{\{|\{%", text), f"{path} needs no rendering"
+        assert not (path.name.endswith(".py.jinja") and found), path
+    assert control / lines < 0.04
+
+
+def test_the_template_asks_for_no_trust() -> None:
+    text = (ROOT / "copier.yml").read_text(encoding="utf-8")
+    assert not re.search(r"^_(tasks|migrations|jinja_extensions):", text, re.MULTILINE)
+    assert set(PARTS) == {"copier.yml", "includes", "template"}

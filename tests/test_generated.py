@@ -82,7 +82,7 @@ def test_a_first_migration_begins_a_branch_of_its_own(render: Render) -> None:
     (module / "__init__.py").write_text('"""Invoices."""\n')
     run(project, "uv", "run", "just", "setup")
     run(project, "uv", "run", "just", "migration", "invoices", "begin")
-    assert 'branch_labels = "invoices"' in (module / "migrations" / "invoices_0001_begin.py").read_text().replace(
-        "'", '"'
-    )
+    text = (module / "migrations" / "invoices_0001_begin.py").read_text(encoding="utf-8")
+    assert 'branch_labels = ("invoices",)' in text
+    run(project, "uv", "run", "ruff", "format", "--check")
     run(project, "uv", "run", "ruff", "check")

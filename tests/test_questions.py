@@ -162,6 +162,7 @@ def test_no_answer_is_a_secret(default_project: Path) -> None:
 def installed_names(site_packages: str) -> set[str]:
     """Name what is installed in an environment, as it is imported and as it is distributed."""
     found = list(distributions(path=[site_packages]))
-    files = (file.parts[0].partition(".")[0] for distribution in found for file in distribution.files or ())
-    tops = {name.lower() for name in files if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)}
+    files = [file for distribution in found for file in distribution.files or () if file.suffix in {".py", ".so"}]
+    names = {file.parts[0].partition(".")[0] for file in files}
+    tops = {name.lower() for name in names if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)}
     return tops | {re.sub(r"[-_.]+", "_", distribution.name).lower() for distribution in found}

@@ -3,10 +3,12 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import copier
 import pytest
 from conftest import copy_template
+from copier import VcsRef
 
 GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "init.defaultBranch=main")
 
@@ -20,6 +22,10 @@ def commit(folder: Path, message: str, tag: str | None = None) -> None:
     git(folder, "commit", "--quiet", "--message", message)
     if tag:
         git(folder, "tag", tag)
+
+
+def update(project: Path, **options: Any) -> None:  # noqa: ANN401  # as Copier's
+    copier.run_update(project, defaults=True, overwrite=True, quiet=True, **options)
 
 
 @pytest.fixture
@@ -67,7 +73,7 @@ def test_an_edited_project_takes_a_release(repository: Path, project: Path) -> N
     edited = {path: path.read_bytes() for path in project.rglob("*") if path.is_file() and ".git" not in path.parts}
 
     release(repository)
-    copier.run_update(project, defaults=True, overwrite=True, quiet=True)
+    update(project)
 
     assert (source / "kernel" / "clock.py").exists()
     assert "class Gone" in (source / "kernel" / "errors.py").read_text()
@@ -83,14 +89,18 @@ def test_an_edited_project_takes_a_release(repository: Path, project: Path) -> N
     assert "<<<<<<<" not in "".join(path.read_text() for path in source.rglob("*.py"))
 
     commit(project, "Update")
-    copier.run_update(project, defaults=True, overwrite=True, quiet=True)
+    update(project)
     assert git(project, "status", "--porcelain") == ""
 
 
 def test_an_answer_can_be_changed_later(repository: Path, project: Path) -> None:
     del repository
-    copier.run_update(project, data={"example": False}, vcs_ref=":current:", defaults=True, overwrite=True, quiet=True)
+    copier.run_update(
+        project, data={"example": False}, vcs_ref=VcsRef.CURRENT, defaults=True, overwrite=True, quiet=True
+    )
     assert [path.name for path in (project / "src" / "acme_shop" / "modules").glob("*")] == ["__init__.py"]
     commit(project, "Drop the example")
-    copier.run_update(project, data={"example": True}, vcs_ref=":current:", defaults=True, overwrite=True, quiet=True)
+    copier.run_update(
+        project, data={"example": True}, vcs_ref=VcsRef.CURRENT, defaults=True, overwrite=True, quiet=True
+    )
     assert (project / "src" / "acme_shop" / "modules" / "orders" / "api.py").exists()

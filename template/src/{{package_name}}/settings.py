@@ -22,9 +22,9 @@ class EnvironmentSettings(BaseSettings):
 class Settings(EnvironmentSettings):
     database_url: PostgresDsn = Field(description="postgresql://user:password@host:port/name")
     database_pool_size: int = Field(10, ge=2, le=1000, description="connections a process may hold, 2 to 1000")
-    database_connect_timeout: Seconds = Field(5, description="seconds to open a connection")
-    database_pool_timeout: Seconds = Field(2, description="seconds to wait for a free connection")
-    database_statement_timeout: Seconds = Field(5, description="seconds a statement may run")
+    database_connect_timeout: Seconds = Field(2, description="seconds to open a connection")
+    database_pool_timeout: Seconds = Field(2, description="seconds to wait for a connection, opened or free")
+    database_statement_timeout: Seconds = Field(3, description="seconds a statement may run")
 
     api_host: str = Field("127.0.0.1", description="address the API listens on")
     api_port: Port = Field(8000, description="public port of the API, 1 to 65535")

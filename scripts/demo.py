@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,9 +17,8 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-import copier
+from render import render
 
-TEMPLATE = Path(__file__).resolve().parent.parent
 ORDER = {"reference": "DEMO-1", "currency": "EUR", "lines": [{"sku": "TEA", "quantity": 2, "unit_price": 1250}]}
 PATIENCE = 60.0
 
@@ -84,13 +82,7 @@ def project_folder(folder: Path | None) -> Iterator[Path]:
 
 
 def generate(project: Path) -> int:
-    """Copy from a plain copy of the template, so that what is not committed yet is shown too."""
-    with tempfile.TemporaryDirectory() as plain:
-        for name in ("copier.yml", "includes", "template"):
-            source = TEMPLATE / name
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, Path(plain) / name)
-        copier.run_copy(plain, project, defaults=True, quiet=True)
+    render(project)
     return sum(path.is_file() for path in project.rglob("*"))
 
 

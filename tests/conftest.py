@@ -1,30 +1,18 @@
 """Renders the template in process, from a plain copy of its files as they are now."""
 
 import re
-import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import copier
 import pytest
+from render import copy_template
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("copier.yml", "includes", "template")
 
 type Render = Callable[..., Path]
-
-
-def copy_template(target: Path) -> Path:
-    """Copy what Copier needs into a folder without a git history."""
-    target.mkdir(exist_ok=True)
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, target / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target / part)
-    return target
 
 
 def text_files(project: Path) -> list[Path]:
@@ -62,3 +50,12 @@ def source_of(project: Path) -> Path:
     [package] = (project / "src").iterdir()
     assert re.fullmatch(r"[a-z0-9_]+", package.name)
     return package
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [free.getsockname()[1] for free in sockets]
+    for free in sockets:
+        free.close()
+    return ports

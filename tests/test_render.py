@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 from allpairspy import AllPairs  # type: ignore[import-untyped]
-from conftest import PARTS, ROOT, Render, source_of, text_files
+from conftest import ROOT, Render, source_of, text_files
+from render import PARTS
 
 LONGEST = "a" + "-b" * 31
 ANSWERS: dict[str, list[Any]] = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import copier
 import pytest
-from conftest import copy_template
 from copier import VcsRef
+from render import copy_template
 
 GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "init.defaultBranch=main")
 

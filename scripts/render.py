@@ -1,0 +1,48 @@
+"""Renders the working tree, committed or not, into a folder: `render.py FOLDER [NAME=VALUE ...]`."""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import copier
+import yaml
+
+TEMPLATE = Path(__file__).resolve().parent.parent
+PARTS = ("copier.yml", "includes", "template")
+
+
+def render(target: Path, answers: dict[str, Any] | None = None) -> None:
+    """Copy from a plain copy of the template: Copier would take a repository's last commit."""
+    with tempfile.TemporaryDirectory() as plain:
+        copy_template(Path(plain))
+        copier.run_copy(plain, target, data=answers, defaults=True, quiet=True)
+
+
+def copy_template(target: Path) -> Path:
+    """Copy what Copier needs into a folder without a git history."""
+    target.mkdir(exist_ok=True)
+    for part in PARTS:
+        source = TEMPLATE / part
+        if source.is_dir():
+            shutil.copytree(source, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target / part)
+    return target
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("answers", nargs="*", metavar="NAME=VALUE")
+    options = parser.parse_args()
+    pairs = (answer.partition("=") for answer in options.answers)
+    render(
+        options.folder,
+        {name: yaml.safe_load(value) if value in {"true", "false"} else value for name, _, value in pairs},
+    )
+
+
+if __name__ == "__main__":
+    main()

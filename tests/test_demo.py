@@ -1,0 +1,54 @@
+"""The README's first command shows what it says, and ends what it started."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.slow
+STEPS = ["generate", "set up", "start", "place", "confirm", "notify", "refuse", "done"]
+
+
+def processes_in(folder: str) -> list[str]:
+    """List the processes that were started for a project's folder."""
+    listed = subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout
+    return [line for line in listed.splitlines() if folder in line and "ps -eo" not in line]
+
+
+def test_every_step_is_shown_and_nothing_is_left_running(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("demo") / "acme-shop"
+    done = subprocess.run([ROOT / "bin" / "demo", folder], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line[:9].strip() for line in done.stdout.splitlines()] == STEPS
+    assert (folder / "uv.lock").exists()
+    assert processes_in(str(folder)) == []
+
+
+def test_ctrl_c_ends_a_service_that_was_kept(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("kept") / "acme-shop"
+    command = [str(ROOT / "bin" / "demo"), str(folder), "--keep"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout
+        printed = ""
+        while "Ctrl-C ends it" not in printed and process.poll() is None:
+            printed += process.stdout.readline()
+        assert "/docs" in printed
+        assert processes_in(str(folder)) != []
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    limit = time.monotonic() + 10
+    while processes_in(str(folder)) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert processes_in(str(folder)) == []
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("full")
+    (folder / "precious").touch()
+    done = subprocess.run([ROOT / "bin" / "demo", folder], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "is not empty: name a new folder" in done.stderr
+    assert [path.name for path in folder.iterdir()] == ["precious"]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import copier
-import yaml
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 PARTS = ("copier.yml", "includes", "template")
@@ -37,11 +36,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("answers", nargs="*", metavar="NAME=VALUE")
     options = parser.parse_args()
-    pairs = (answer.partition("=") for answer in options.answers)
-    render(
-        options.folder,
-        {name: yaml.safe_load(value) if value in {"true", "false"} else value for name, _, value in pairs},
-    )
+    answers = {name: value for name, _, value in (answer.partition("=") for answer in options.answers)}
+    render(options.folder, answers)
 
 
 if __name__ == "__main__":

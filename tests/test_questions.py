@@ -141,7 +141,15 @@ def test_every_question_has_a_default_and_a_help_that_fits_a_terminal() -> None:
         assert question["help"].endswith("?"), name
         assert question["type"] in {"str", "bool"}, name
         assert "choices" in question or "validator" in question or question["type"] == "bool", name
-    assert sum(question.get("ask", True) for question in QUESTIONS.values()) <= 9
+
+
+def test_the_number_of_questions_is_said_truly() -> None:
+    asked = [name for name, question in QUESTIONS.items() if question.get("ask", True)]
+    assert len(asked) == 6
+    assert "Six questions" in (ROOT / "copier.yml").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "Six questions" in readme
+    assert re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE) == asked
 
 
 def test_the_names_that_are_taken_cover_python_and_what_the_project_installs(template: Path) -> None:

@@ -21,7 +21,7 @@ class EnvironmentSettings(BaseSettings):
 
 class Settings(EnvironmentSettings):
     database_url: PostgresDsn = Field(description="postgresql://user:password@host:port/name")
-    database_pool_size: int = Field(10, ge=2, le=1000, description="connections a process may hold, 2 to 1000")
+    database_pool_size: int = Field(10, ge=2, le=1000, description="connections the API may hold, 2 to 1000")
     database_connect_timeout: Seconds = Field(2, description="seconds to open a connection")
     database_pool_timeout: Seconds = Field(2, description="seconds to wait for a connection, opened or free")
     database_statement_timeout: Seconds = Field(3, description="seconds a statement may run")
@@ -33,7 +33,9 @@ class Settings(EnvironmentSettings):
     worker_operations_port: Port = Field(8002, description="port for /livez, /readyz and /metrics of the worker")
     operations_host: str = Field("127.0.0.1", description="address both operations ports listen on")
 
-    worker_concurrency: int = Field(20, ge=2, le=1000, description="jobs a worker runs at once, 2 to 1000")
+    worker_concurrency: int = Field(
+        20, ge=2, le=1000, description="jobs a worker runs at once, a connection each, 2 to 1000"
+    )
     worker_max_attempts: int = Field(5, ge=1, le=100, description="runs of a failing job before it is held, 1 to 100")
     worker_lease: Seconds = Field(10, description="seconds after which a silent worker's jobs go to another")
 

@@ -1,5 +1,6 @@
 """Orders over HTTP."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -91,6 +92,12 @@ async def test_the_reference_can_be_changed(client: AsyncClient) -> None:
     assert answer.status_code == 200
     assert (answer.json()["reference"], answer.json()["version"]) == ("B-2", 2)
     assert (await client.get(f"/v1/orders/{placed['id']}")).json() == answer.json()
+
+
+async def test_changes_at_once_do_not_overwrite_each_other(client: AsyncClient) -> None:
+    path = f"/v1/orders/{(await place(client))['id']}"
+    answers = await asyncio.gather(*(client.patch(path, json={"reference": f"B-{number}"}) for number in range(8)))
+    assert sorted(answer.json()["version"] for answer in answers) == list(range(2, 10))
 
 
 async def test_only_the_reference_can_be_changed(client: AsyncClient) -> None:

@@ -1,0 +1,17 @@
+"""What `just migration` refuses; that it makes a revision which fits is seen by whoever runs it."""
+
+import pytest
+
+from dev.revisions import USAGE, RevisionError, add
+
+
+@pytest.mark.parametrize("arguments", [[], ["kernel"], ["kernel", "add", "a", "note"]])
+def test_two_arguments_are_needed(arguments: list[str]) -> None:
+    with pytest.raises(RevisionError) as raised:
+        add(arguments)
+    assert str(raised.value) == USAGE
+
+
+def test_an_owner_that_is_not_there_is_said_with_those_that_are() -> None:
+    with pytest.raises(RevisionError, match="no owner called nobody, there are: kernel"):
+        add(["nobody", "add a note"])

@@ -9,7 +9,11 @@ type Port = Annotated[int, Field(ge=1, le=65535)]
 type Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
-class SettingsError(Exception):
+class StartError(Exception):
+    """What ends a start before it has begun; the message is one line that says what to mend."""
+
+
+class SettingsError(StartError):
     """A variable is missing or wrong; the message names it and what it accepts."""
 
 

@@ -130,7 +130,7 @@ def database(name: str) -> Generator[str]:
 def psql(url: str, *arguments: str, quiet: bool = False) -> int:
     """Run psql on a database; `quiet` for when a failure is fine. Answers its exit status."""
     silent = subprocess.DEVNULL if quiet else None
-    return subprocess.run([programs() / "psql", url, *arguments], check=False, stderr=silent).returncode
+    return subprocess.run([programs() / "psql", "--no-psqlrc", url, *arguments], check=False, stderr=silent).returncode
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PostgresDsn, ValidationError
+from pydantic import AnyUrl, Field, UrlConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSettingsError
 
 type Port = Annotated[int, Field(ge=1, le=65535)]
+type DatabaseUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["postgresql", "postgres"], host_required=True)]
 type Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -24,11 +26,12 @@ class EnvironmentSettings(BaseSettings):
 
 
 class Settings(EnvironmentSettings):
-    database_url: PostgresDsn = Field(description="postgresql://user:password@host:port/name")
+    database_url: DatabaseUrl = Field(description="postgresql://user:password@host:port/name")
     database_pool_size: int = Field(10, ge=2, le=1000, description="connections the API may hold, 2 to 1000")
     database_connect_timeout: Seconds = Field(2, description="seconds to open a connection")
     database_pool_timeout: Seconds = Field(2, description="seconds to wait for a connection, opened or free")
     database_statement_timeout: Seconds = Field(3, description="seconds a statement may run")
+    database_idle_timeout: Seconds = Field(10, description="seconds a transaction may wait for its next statement")
 
     api_host: str = Field("127.0.0.1", description="address the API listens on")
     api_port: Port = Field(8000, description="public port of the API, 1 to 65535")
@@ -56,11 +59,15 @@ def load[S: EnvironmentSettings](settings: type[S]) -> S:
     try:
         return settings()
     except ValidationError as error:
-        wrong = {str(details["loc"][0]): details["type"] for details in error.errors(include_input=False)}
-    raise SettingsError(
-        "; ".join(
-            f"{name.upper()} is {'missing' if kind == 'missing' else 'wrong'}, "
-            f"it accepts: {settings.model_fields[name].description}"
-            for name, kind in wrong.items()
-        )
-    )
+        mistakes = [_mistake(settings, *details["loc"][:1], kind=details["type"]) for details in error.errors()]
+        raise SettingsError("; ".join(dict.fromkeys(mistakes))) from None
+    except UnreadableSettingsError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _mistake(settings: type[EnvironmentSettings], name: int | str = "", *, kind: str) -> str:
+    """Say what is wrong with one variable, or with several together when a validator of the whole class objects."""
+    field = settings.model_fields.get(str(name))
+    if field is None:
+        return f"{settings.__module__}.{settings.__name__} does not accept what is set {name}".rstrip()
+    return f"{str(name).upper()} is {'missing' if kind == 'missing' else 'wrong'}, it accepts: {field.description}"

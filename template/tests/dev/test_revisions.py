@@ -13,5 +13,5 @@ def test_two_arguments_are_needed(arguments: list[str]) -> None:
 
 
 def test_an_owner_that_is_not_there_is_said_with_those_that_are() -> None:
-    with pytest.raises(RevisionError, match="no owner called nobody, there are: kernel"):
+    with pytest.raises(RevisionError, match="no module called nobody: make its package first; there are kernel"):
         add(["nobody", "add a note"])

@@ -1,0 +1,349 @@
+"""Answers made to break something: each is refused with a reason, or is only text wherever it arrives."""
+
+# ruff: noqa: RUF001  # letters that look like others are part of it
+
+import ast
+import json
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+from conftest import text_files
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytestmark = pytest.mark.slow
+
+QUOTING = [
+    *(
+        "'",
+        '"',
+        "`",
+        "''",
+        '""',
+        "'''",
+        '"""',
+        "'\"`",
+        "\\",
+        "\\\\",
+        '\\"',
+        "\\'",
+        "\\n",
+        "\\u0000",
+        "\\x00",
+        "\\N{BULLET}",
+    ),
+    *(
+        '"; import os #',
+        "'); import os #",
+        '""" + open("/etc/passwd").read() + """',
+        "%s %d %(x)s {0} {x} {x!r} {}",
+        "$x ${x} $$",
+    ),
+    *("a\\", 'a"', "a'", "\\a", "//", "/* */", "<!--", "-->", "<![CDATA[", "]]>", "&lt;", "<script>alert(1)</script>"),
+]
+EXPRESSIONS = [
+    *(
+        "{{ 7*7 }}",
+        "{{7*7}}",
+        "{% raw %}",
+        "{% endraw %}",
+        "{# comment #}",
+        "{{",
+        "}}",
+        "{%",
+        "%}",
+        "{#",
+        "#}",
+        "{{ _copier_conf }}",
+    ),
+    *(
+        "{{ ''.__class__.__mro__ }}",
+        "{% include '/etc/passwd' %}",
+        "{{ cycler.__init__.__globals__ }}",
+        "{{ undefined_name }}",
+    ),
+    *(
+        "${{ secrets.TOKEN }}",
+        "${{ github.event.issue.title }}",
+        "$(id)",
+        "`id`",
+        "${IFS}",
+        "$((7*7))",
+        "!(id)",
+        "#{7*7}",
+        "<%= 7*7 %>",
+    ),
+    *(
+        "${jndi:ldap://127.0.0.1/a}",
+        "T(java.lang.Runtime)",
+        "__import__('os').system('id')",
+        "f'{7*7}'",
+        "{7*7}",
+        "%{7*7}",
+    ),
+]
+YAML_AND_TOML = [
+    *(
+        "true",
+        "false",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "null",
+        "~",
+        "none",
+        "nan",
+        ".inf",
+        "-.inf",
+        "0",
+        "1",
+        "-1",
+        "1e3",
+        "0x10",
+        "0o7",
+    ),
+    *(
+        "2026-01-01",
+        "12:30:45",
+        "1_000",
+        ".5",
+        "=",
+        "<<",
+        "---",
+        "...",
+        "- a",
+        "? a",
+        ": a",
+        "a: b",
+        "a: b: c",
+        "a:",
+        "[a]",
+        "{a: b}",
+    ),
+    *(
+        "# a",
+        "a # b",
+        "&a",
+        "*a",
+        "!a",
+        "!!python/object/apply:os.system [id]",
+        "|",
+        ">",
+        "|-",
+        "%YAML 1.2",
+        "@a",
+        "`a`",
+        ", a",
+        "]",
+        "}",
+    ),
+    *("[section]", "a = 1", "[[a]]", "a.b.c", '"a" = 1', "a\u00a0b", "é: è", "“quoted”", "‘quoted’"),
+]
+SCRIPTS = [
+    *(
+        "日本語",
+        "العربية",
+        "עברית",
+        "ไทย",
+        "हिन्दी",
+        "Ελληνικά",
+        "Кириллица",
+        "İıŞş",
+        "ﬁﬂ",
+        "ß",
+        "Ｆｕｌｌ",
+        "𝕄𝕒𝕥𝕙",
+        "ʰ",
+        "Å",
+        "A\u030a",
+        "e\u0301",
+    ),
+    *("🏳️‍🌈", "👩‍💻", "👍🏽", "🇺🇳", "😀" * 50, "𓀀", "\U0010fffd", "\ue000", "\u200d", "a\u200db", "Z̷͓̆a̸l̵g̶o̴"),
+]
+CONTROLS = [f"a{chr(code)}b" for code in (*range(32), *range(127, 160))] + [
+    *(
+        f"a{character}b"
+        for character in (
+            "\u00ad\u061c\u200b\u200c\u200e\u200f\u2028\u2029\u202a\u202b\u202d\u202e\u2060\u2066\u2067\ufeff"
+        )
+    ),
+    *("\ufffe", "\uffff", "\U000e0001", "a\u202eexe.txt", "\x1b]0;title\x07", "\x1b[2J"),
+]
+PATHS = [
+    *(
+        "../evil",
+        "../../evil",
+        "/evil",
+        "/etc/passwd",
+        "..",
+        ".",
+        "~",
+        "~root",
+        "C:\\evil",
+        "\\\\server\\share",
+        "file:///etc/passwd",
+    ),
+    *(
+        "con",
+        "nul.txt",
+        "a/b",
+        "a\\b",
+        ".git",
+        "-rf",
+        "--help",
+        "-",
+        "*",
+        "?",
+        "a|b",
+        "a>b",
+        "a;b",
+        "a&b",
+        "a b",
+        " a",
+        "a ",
+        "\ta",
+    ),
+]
+TEXTS = list(
+    dict.fromkeys(
+        [*QUOTING, *EXPRESSIONS, *YAML_AND_TOML, *SCRIPTS, *CONTROLS, *PATHS, "", "x" * 100, "x" * 201, "x" * 10_000]
+    )
+)
+FREE = ("project_name", "description", "user_name")
+COMPUTED = ("project_slug", "package_name", "user_email")
+
+
+class Refused(Exception):  # noqa: N818  # it is the outcome that is looked for
+    """The template did not take an answer; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A file of a project whose texts are harmless: its bytes, and what no text may change of it."""
+
+    content: bytes
+    shape: object
+
+
+type Controls = dict[str, Control]
+
+
+@pytest.fixture(scope="session")
+def controls(template: Path) -> Controls:
+    with tempfile.TemporaryDirectory() as folder:
+        project = make(template, Path(folder), dict.fromkeys(FREE, "harmless"))
+        paths = {str(path.relative_to(project)): path for path in text_files(project)}
+        return {name: Control(path.read_bytes(), shape_of(path)) for name, path in paths.items()}
+
+
+def make(template: Path, folder: Path, answers: dict[str, Any]) -> Path:
+    target = folder / "project"
+    answers = {"project_slug": "shop", "license": "MIT"} | answers
+    try:
+        copier.run_copy(str(template), target, data=answers, defaults=True, quiet=True)
+    except ValueError as error:
+        said = str(error)
+    else:
+        assert [path.name for path in folder.iterdir()] == ["project"], "something was written outside the folder"
+        return target
+    assert list(folder.iterdir()) == [], "something was written"
+    question, _, reason = said.removeprefix("Validation error for question '").partition("': ")
+    assert question in answers, said
+    assert 0 < len(reason) <= 40, said
+    raise Refused(said)
+
+
+def shape_of(path: Path) -> object:
+    """Give the syntax tree without its strings, the tree of keys, or for other files the number of lines."""
+    text = path.read_text(encoding="utf-8")
+    match path.suffix:
+        case ".py":
+            return ast.dump(Blank().visit(ast.parse(text)))
+        case ".toml":
+            return keys(tomllib.loads(text))
+        case ".json":
+            return keys(json.loads(text))
+        case ".yml" | ".yaml":
+            return keys(yaml.safe_load(text))
+    # Not splitlines, which also splits at characters that end no line of a file.
+    return text.count("\n")
+
+
+class Blank(ast.NodeTransformer):
+    """Empties the strings of a syntax tree."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:  # the library's name
+        return ast.Constant("") if isinstance(node.value, str) else node
+
+
+def keys(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: keys(inner) for key, inner in value.items()}
+    return [keys(inner) for inner in value] if isinstance(value, list) else type(value).__name__
+
+
+def check(template: Path, controls: Controls, answers: dict[str, str]) -> bool:
+    """Make a project with these texts, see that they are only text in it, and answer whether they were taken."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            project = make(template, Path(folder), answers)
+        except Refused:
+            return False
+        paths = {str(path.relative_to(project)): path for path in text_files(project)}
+        assert paths.keys() == controls.keys()
+        for name, path in paths.items():
+            assert path.read_bytes() == controls[name].content or shape_of(path) == controls[name].shape, name
+        texts = dict.fromkeys(FREE, "harmless") | answers
+        metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        info = tomllib.loads((project / "src/shop/entrypoints/openapi.toml").read_text(encoding="utf-8"))
+        recorded = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+        assert info == {"title": texts["project_name"], "description": texts["description"]}
+        assert metadata["description"] == texts["description"]
+        assert metadata["authors"] == [{"name": texts["user_name"]}]
+        assert {name: recorded[name] for name in FREE} == texts
+        assert (project / "README.md").read_text(encoding="utf-8").split("\n")[0] == f"# {texts['project_name']}"
+        assert f"\nCopyright (c) {texts['user_name']}\n" in (project / "LICENSE").read_text(encoding="utf-8")
+    return True
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=ascii)
+def test_a_text_is_refused_or_stays_text(template: Path, controls: Controls, text: str) -> None:
+    """All three free questions get it, one after another when it is refused."""
+    check(template, controls, dict.fromkeys(FREE, text))
+    if len(text) > 100:
+        check(template, controls, {"project_name": "harmless", "user_name": "harmless", "description": text})
+
+
+@pytest.mark.parametrize("question", COMPUTED)
+def test_no_text_gets_through_a_question_that_makes_names(template: Path, question: str) -> None:
+    harmless = {""} if question == "user_email" else {"yes", "no", "on", "off", "null", "nan"}
+    for text in TEXTS:
+        with tempfile.TemporaryDirectory() as folder:
+            if text in harmless:
+                project = make(template, Path(folder), {question: text})
+                recorded = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+                assert recorded[question] == text
+            else:
+                with pytest.raises(Refused):
+                    make(template, Path(folder), {question: text})
+
+
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(texts=st.fixed_dictionaries(dict.fromkeys(FREE, st.text(max_size=120))))
+def test_any_text_of_unicode_is_refused_or_stays_text(
+    template: Path, controls: Controls, texts: dict[str, str]
+) -> None:
+    check(template, controls, texts)
+
+
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(text=st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=100))
+def test_any_printable_text_is_taken(template: Path, controls: Controls, text: str) -> None:
+    assert check(template, controls, dict.fromkeys(FREE, text))

@@ -98,14 +98,20 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "VIRTUAL_ENV"}}
 
 
+def free_ports(count: int) -> list[int]:
+    """Find ports that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [free.getsockname()[1] for free in sockets]
+    for free in sockets:
+        free.close()
+    return ports
+
+
 @contextmanager
 def service(project: Path) -> Iterator[tuple[str, str]]:
     """Run `just dev` on free ports, and end it and all it started when the block ends."""
     names = ("API_PORT", "API_OPERATIONS_PORT", "WORKER_OPERATIONS_PORT")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: str(free.getsockname()[1]) for name, free in zip(names, sockets, strict=True)}
-    for free in sockets:
-        free.close()
+    ports = {name: str(port) for name, port in zip(names, free_ports(len(names)), strict=True)}
     log = project / ".dev.log"
     with log.open("w") as output:
         process = subprocess.Popen(

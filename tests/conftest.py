@@ -1,7 +1,6 @@
 """Renders the template in process, from a plain copy of its files as they are now."""
 
 import re
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,12 +49,3 @@ def source_of(project: Path) -> Path:
     [package] = (project / "src").iterdir()
     assert re.fullmatch(r"[a-z0-9_]+", package.name)
     return package
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [free.getsockname()[1] for free in sockets]
-    for free in sockets:
-        free.close()
-    return ports

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from conftest import Render, free_ports
+from conftest import Render
+from demo import free_ports
 from test_generated import run
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,21 @@ fix:
     uv run ruff check --fix
     uv run ruff format
 
+# write the recording of the dialogue in the README anew
+record:
+    @uv run python scripts/record.py
+
+# time copying and updating beside a trivial template and Cookiecutter
+[positional-arguments]
+bench *ARGUMENTS:
+    @uv run python scripts/bench.py "$@"
+
 # render the working tree into a new folder, to look at it
 [positional-arguments]
 render FOLDER *ARGUMENTS:
     @uv run python scripts/render.py "$@"
+
+# write cookiecutter.json anew from copier.yml; --check only compares
+[positional-arguments]
+bridge *ARGUMENTS:
+    @uv run python scripts/cookiecutter_bridge.py "$@"

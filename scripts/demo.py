@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="leave the service running until Ctrl-C")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     try:
         with project_folder(options.folder) as project:
             demonstrate(project, keep=options.keep)

@@ -1,4 +1,4 @@
-"""Renders the template in process, from a plain copy of its files as they are now."""
+"""Renders the template in process, from a plain copy of its files as they are now, or from its releases."""
 
 import re
 from collections.abc import Callable
@@ -7,16 +7,18 @@ from typing import Any
 
 import copier
 import pytest
+from releases import ROOT, add_working_tree, build_repository, earlier_releases, git
 from render import copy_template
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["ROOT"]
 
 type Render = Callable[..., Path]
 
 
 def text_files(project: Path) -> list[Path]:
     """List the files of a project that the template wrote."""
-    return sorted(path for path in project.rglob("*") if path.is_file() and ".venv" not in path.parts)
+    beside = {".git", ".venv", "__pycache__"}
+    return sorted(path for path in project.rglob("*") if path.is_file() and beside.isdisjoint(path.parts))
 
 
 @pytest.fixture(scope="session")
@@ -44,8 +46,30 @@ def default_project(template: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return target
 
 
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template's releases in a repository, the working tree as the last; for tests that only read it."""
+    repository = build_repository(tmp_path_factory.mktemp("released") / "template", earlier_releases())
+    add_working_tree(repository)
+    return repository
+
+
+@pytest.fixture
+def repository(released: Path, tmp_path: Path) -> Path:
+    """The template's releases, in a repository of this test's own."""
+    git(tmp_path, "clone", "--quiet", str(released), "template-repository")
+    return tmp_path / "template-repository"
+
+
 def source_of(project: Path) -> Path:
     """Find the package of a project."""
     [package] = (project / "src").iterdir()
     assert re.fullmatch(r"[a-z0-9_]+", package.name)
     return package
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Report the conflicts that the updates of edited projects came to."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}, {value}")

@@ -2,11 +2,13 @@
 
 import re
 import tomllib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, Render, text_files
+from test_public_names import recipes_of
 
 COPIER = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 PINNED = re.compile(r"uses: (\S+?)@([0-9a-f]{40}) # (v[0-9.]+)$", re.MULTILINE)
@@ -42,7 +44,7 @@ def test_a_workflow_pins_its_actions_and_has_least_permissions(path: Path) -> No
     workflow = yaml.safe_load(text)
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():
-        assert set(job["permissions"].values()) == {"read"}
+        assert set(job["permissions"].values()) == {"write" if path.stem == "update" else "read"}
         assert job["timeout-minutes"]
         for step in job["steps"]:
             assert "${{" not in step.get("run", "")
@@ -85,13 +87,33 @@ def test_documents_keep_to_their_length(default_project: Path) -> None:
 
 
 def test_the_recipes_of_the_readme_exist(default_project: Path) -> None:
-    recipes = set(
-        re.findall(r"^([a-z]+)[ A-Z*]*:", (default_project / "justfile").read_text(encoding="utf-8"), re.MULTILINE)
-    )
-    for path in ("README.md", "AGENTS.md"):
-        named = set(re.findall(r"uv run just ([a-z]+)", (default_project / path).read_text(encoding="utf-8")))
+    recipes = set(recipes_of(default_project))
+    for path in (default_project / "README.md", default_project / "AGENTS.md", ROOT / "docs" / "upgrading.md"):
+        named = set(re.findall(r"uv run just ([a-z-]+)", path.read_text(encoding="utf-8")))
         assert named <= recipes
     assert recipes == {
         *("setup", "dev", "api", "worker", "test", "check", "fix", "migrate", "migration", "db", "reset", "seed"),
-        *("openapi", "image"),
+        *("openapi", "image", "update", "drop-example"),
     }
+
+
+def test_it_is_said_of_every_file_whose_it_is(render: Render) -> None:
+    """The first row of the table that fits decides; every row fits something, and no file is left to the last one."""
+    project = render(license="MIT")
+    rows = re.findall(
+        r"^\| (`.+?`) \| (.+?) \|", (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    patterns = [(pattern, whose) for names, whose in rows for pattern in re.findall(r"`([^`]+)`", names)]
+    unused = {pattern for pattern, _ in patterns} - {"uv.lock", "openapi.json"}
+    for path in text_files(project):
+        name = str(path.relative_to(project))
+        fits = [pattern for pattern, _ in patterns if fnmatchcase(name, f"{pattern}*")]
+        assert fits, name
+        unused.discard(fits[0])
+    assert unused == set()
+
+
+def test_what_people_own_after_the_start_is_never_written_again() -> None:
+    text = (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
+    [named] = re.findall(r"^\| (.+?) \| yours \| leaves it alone", text, re.MULTILINE)
+    assert sorted(re.findall(r"`(.+?)`", named)) == sorted(COPIER["_skip_if_exists"])

@@ -1,26 +1,16 @@
 """A generated project passes its own checks, unedited, on each Python; the slow part of this suite."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, Render
+from projects import run
 from test_questions import installed_names
 
 pytestmark = pytest.mark.slow
-
-
-def run(project: Path, *command: str, **variables: str) -> str:
-    """Run a command in a project as its user would, and give what it printed."""
-    hidden = {"DATABASE_URL", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"}
-    environment = {name: value for name, value in os.environ.items() if name not in hidden} | variables
-    done = subprocess.run(command, cwd=project, env=environment, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("python", ["3.12", "3.13"])

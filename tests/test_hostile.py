@@ -3,9 +3,12 @@
 # ruff: noqa: RUF001  # letters that look like others are part of it
 
 import ast
+import itertools
 import json
+import shutil
 import tempfile
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,9 @@ import yaml
 from conftest import text_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2.exceptions import FilterArgumentError
+from projects import answers_of, change_answers, start, tree
+from releases import commit, git
 
 pytestmark = pytest.mark.slow
 
@@ -217,6 +223,7 @@ TEXTS = list(
     )
 )
 FREE = ("project_name", "description", "user_name")
+HARMLESS = dict.fromkeys(FREE, "harmless")
 COMPUTED = ("project_slug", "package_name", "user_email")
 
 
@@ -238,7 +245,7 @@ type Controls = dict[str, Control]
 @pytest.fixture(scope="session")
 def controls(template: Path) -> Controls:
     with tempfile.TemporaryDirectory() as folder:
-        project = make(template, Path(folder), dict.fromkeys(FREE, "harmless"))
+        project = make(template, Path(folder), HARMLESS)
         paths = {str(path.relative_to(project)): path for path in text_files(project)}
         return {name: Control(path.read_bytes(), shape_of(path)) for name, path in paths.items()}
 
@@ -296,21 +303,25 @@ def check(template: Path, controls: Controls, answers: dict[str, str]) -> bool:
             project = make(template, Path(folder), answers)
         except Refused:
             return False
-        paths = {str(path.relative_to(project)): path for path in text_files(project)}
-        assert paths.keys() == controls.keys()
-        for name, path in paths.items():
-            assert path.read_bytes() == controls[name].content or shape_of(path) == controls[name].shape, name
-        texts = dict.fromkeys(FREE, "harmless") | answers
-        metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        info = tomllib.loads((project / "src/shop/entrypoints/openapi.toml").read_text(encoding="utf-8"))
-        recorded = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
-        assert info == {"title": texts["project_name"], "description": texts["description"]}
-        assert metadata["description"] == texts["description"]
-        assert metadata["authors"] == [{"name": texts["user_name"]}]
-        assert {name: recorded[name] for name in FREE} == texts
-        assert (project / "README.md").read_text(encoding="utf-8").split("\n")[0] == f"# {texts['project_name']}"
-        assert f"\nCopyright (c) {texts['user_name']}\n" in (project / "LICENSE").read_text(encoding="utf-8")
+        check_project(project, controls, HARMLESS | answers)
     return True
+
+
+def check_project(project: Path, controls: Controls, texts: dict[str, str]) -> None:
+    """See that a project has the structure of the control, and each text exactly where it belongs."""
+    paths = {str(path.relative_to(project)): path for path in text_files(project)}
+    assert paths.keys() == controls.keys()
+    for name, path in paths.items():
+        assert path.read_bytes() == controls[name].content or shape_of(path) == controls[name].shape, name
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    info = tomllib.loads((project / "src/shop/entrypoints/openapi.toml").read_text(encoding="utf-8"))
+    recorded = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert info == {"title": texts["project_name"], "description": texts["description"]}
+    assert metadata["description"] == texts["description"]
+    assert metadata["authors"] == [{"name": texts["user_name"]}]
+    assert {name: recorded[name] for name in FREE} == texts
+    assert (project / "README.md").read_text(encoding="utf-8").split("\n")[0] == f"# {texts['project_name']}"
+    assert f"\nCopyright (c) {texts['user_name']}\n" in (project / "LICENSE").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
@@ -347,3 +358,79 @@ def test_any_text_of_unicode_is_refused_or_stays_text(
 @given(text=st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=100))
 def test_any_printable_text_is_taken(template: Path, controls: Controls, text: str) -> None:
     assert check(template, controls, dict.fromkeys(FREE, text))
+
+
+def in_threes(texts: list[str]) -> list[dict[str, str]]:
+    """Give each free question one, those alike together: a text that is refused hides the two beside it."""
+    alike = sorted(texts, key=lambda text: (text.isprintable(), text == text.strip()))
+    return [dict(zip(FREE, three, strict=False)) for three in itertools.batched(alike, 3, strict=False)]
+
+
+# An update takes its time.
+SAMPLE = in_threes(TEXTS[::4])
+
+
+@pytest.fixture(scope="module")
+def living(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in git, whose texts are harmless."""
+    harmless = HARMLESS | {"project_slug": "shop", "license": "MIT"}
+    return start(released, tmp_path_factory.mktemp("living") / "project", **harmless)
+
+
+@pytest.fixture
+def project(living: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(living, tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def living_controls(living: Path) -> Controls:
+    """What the answers file says of the release is part of the control."""
+    paths = {str(path.relative_to(living)): path for path in text_files(living)}
+    return {name: Control(path.read_bytes(), shape_of(path)) for name, path in paths.items()}
+
+
+def refused_by(action: Callable[[], None], project: Path) -> bool:
+    """Answer whether an action is refused; then it named question and reason, and changed nothing."""
+    try:
+        action()
+    except (ValueError, FilterArgumentError) as error:
+        said = str(error)
+    else:
+        return False
+    question, _, reason = said.removeprefix("Validation error for question '").partition("': ")
+    assert question in FREE, said
+    assert 0 < len(reason) <= 40, said
+    assert git(project, "status", "--porcelain") == ""
+    return True
+
+
+@pytest.mark.parametrize("texts", SAMPLE, ids=lambda texts: ascii(list(texts.values())))
+def test_an_update_refuses_a_text_or_leaves_it_text(
+    project: Path, living_controls: Controls, texts: dict[str, str]
+) -> None:
+    if not refused_by(lambda: change_answers(project, **texts), project):
+        check_project(project, living_controls, HARMLESS | texts)
+        commit(project, "Change the texts")
+        change_answers(project)
+        assert git(project, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("texts", SAMPLE, ids=lambda texts: ascii(list(texts.values())))
+def test_an_answers_file_that_was_edited_is_refused_or_its_texts_stay_text(
+    project: Path, living_controls: Controls, texts: dict[str, str]
+) -> None:
+    before = tree(project)
+    answers = project / ".copier-answers.yml"
+    answers.write_text(yaml.safe_dump(answers_of(project) | texts, allow_unicode=True), encoding="utf-8")
+    commit(project, "Edit the answers")
+    if refused_by(lambda: change_answers(project), project):
+        assert refused_by(lambda: recopy(project), project)
+        return
+    # For Copier, what the edited answers do not give is people's work, so an update leaves it.
+    assert {name for name, file in tree(project).items() if file != before[name]} == {".copier-answers.yml"}
+    recopy(project)
+    check_project(project, living_controls, HARMLESS | texts)
+
+
+def recopy(project: Path) -> None:
+    copier.run_recopy(project, defaults=True, overwrite=True, quiet=True)

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 from conftest import Render
 from demo import free_ports
-from test_generated import run
+from projects import run
 
 pytestmark = pytest.mark.slow
 # The client and, where the public registry is out of reach, the base images to stand in for the project's own.
@@ -66,7 +66,11 @@ def database(project: Path) -> Iterator[str]:
 
 def test_the_image_serves_as_an_unprivileged_user_with_a_read_only_root(project: Path, database: str) -> None:
     tag, ports = f"acme-shop-test:{os.getpid()}", free_ports(2)
-    settings = {"DATABASE_URL": database, "API_PORT": str(ports[0]), "API_OPERATIONS_PORT": str(ports[1])}
+    settings = {
+        "DATABASE_URL": database,
+        "API_PORT": str(ports[0]),
+        "API_OPERATIONS_PORT": str(ports[1]),
+    }
     options = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=host"]
     options += [f"--env={name}={value}" for name, value in settings.items()]
     docker("build", "--quiet", *BASES, f"--tag={tag}", str(project))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, Render
+from conftest import ROOT, Render, text_files
 
 QUESTIONS = {
     name: question
@@ -126,6 +126,8 @@ def test_text_arrives_as_it_was_typed_in_every_file_that_carries_it(render: Rend
         ("x" * 100, "x" * 63),
         ("a" * 62 + " b", "a" * 62),
         ("İstanbul", "i-stanbul"),
+        ("Calendar", "calendar-backend"),
+        ("Rust Just", "rust-just-backend"),
     ],
 )
 def test_a_slug_is_made_from_the_name(render: Render, tmp_path: Path, name: str, slug: str) -> None:
@@ -134,10 +136,10 @@ def test_a_slug_is_made_from_the_name(render: Render, tmp_path: Path, name: str,
     assert metadata["name"] == slug
 
 
-def test_every_question_has_a_default_and_a_help_that_fits_a_terminal() -> None:
+def test_every_question_has_a_default_and_a_help_that_fits_a_narrow_terminal() -> None:
     for name, question in QUESTIONS.items():
         assert "default" in question, name
-        assert len(question["help"]) <= 72, name
+        assert len(question["help"]) <= 37, name  # of 40 columns, Copier takes three
         assert question["help"].endswith("?"), name
         assert question["type"] in {"str", "bool"}, name
         assert "choices" in question or "validator" in question or question["type"] == "bool", name
@@ -165,6 +167,26 @@ def test_no_answer_is_a_secret(default_project: Path) -> None:
     assert set(answers) == {"_src_path", *QUESTIONS}
     assert not any(question.get("secret") for question in QUESTIONS.values())
     assert json.dumps(answers).isascii()
+
+
+SECRET = re.compile(
+    r"""(?imx) (?:password|passwd|secret|token|key)\w* (?: ['"]? \s* [:=] \s* ['"][\w+/-]{6,} | [:=][ ]?[\w+/-]{6,}$ )
+    | ://[^/\s:@]+:(?!password@)[^/\s:@{]+@ | -----BEGIN """
+)
+
+
+def test_no_secret_comes_with_a_project(default_project: Path) -> None:
+    """The tests' own values are no secrets: nothing but a test reads them."""
+    for path in text_files(default_project):
+        if "tests" not in path.parts:
+            assert not SECRET.search(path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize(
+    "text", ['SECRET_KEY="changethis"', "password: hunter22", "postgresql://app:hunter2@db/app", "-----BEGIN RSA"]
+)
+def test_a_secret_would_be_found(text: str) -> None:
+    assert SECRET.search(text)
 
 
 def installed_names(site_packages: str) -> set[str]:

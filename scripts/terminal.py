@@ -1,0 +1,72 @@
+"""A program in a terminal of its own: the screen as a person reads it, and keys to press."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pexpect
+import pyte
+
+ENTER, BACKSPACE, CLEAR, CTRL_C = "\r", "\x7f", "\x15", "\x03"
+PATIENCE = 30.0
+
+
+class Screen(pyte.Screen):
+    """Shows what a program writes, and answers when it asks where the cursor is."""
+
+    program: "pexpect.spawn[str]"
+
+    def write_process_input(self, data: str) -> None:
+        self.program.send(data)
+
+
+class Terminal:
+    """Runs a command with HOME in its folder, on an otherwise plain environment."""
+
+    def __init__(self, command: list[str], folder: Path, *, columns: int = 80, rows: int = 24) -> None:
+        environment = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+        self.screen = Screen(columns, rows)
+        self.stream = pyte.Stream(self.screen)
+        self.program = self.screen.program = pexpect.spawn(
+            command[0],
+            command[1:],
+            cwd=str(folder),
+            env=environment,
+            dimensions=(rows, columns),
+            encoding="utf-8",
+            timeout=PATIENCE,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.program.close(force=True)
+
+    def press(self, *keys: str) -> None:
+        self.program.send("".join(keys))
+
+    def text(self) -> str:
+        """Give the screen's lines, without the space at their ends and the empty ones below."""
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip("\n")
+
+    def wait_for(self, text: str) -> str:
+        """Let the program go on until its screen shows a text, and give the screen."""
+        while text not in self.text():
+            try:
+                self.stream.feed(self.program.read_nonblocking(4096, PATIENCE))
+            except (pexpect.TIMEOUT, pexpect.EOF) as error:
+                raise AssertionError(f"The screen does not show {text!r}:\n{self.text()}") from error
+        return self.text()
+
+    def wait_for_end(self) -> int:
+        """Let the program run to its end and give its exit status."""
+        try:
+            while True:
+                self.stream.feed(self.program.read_nonblocking(4096, PATIENCE))
+        except pexpect.EOF:
+            self.program.close()
+        status = self.program.exitstatus
+        return -(self.program.signalstatus or 0) if status is None else status

@@ -1,0 +1,68 @@
+"""Projects that are years old: from each earlier release to this one and the next, and still green at the end."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from months import MONTHS, change_a_setting, reformat, work
+from projects import answers_of, check_that_work_is_kept, run, start, update
+from releases import add_working_tree, build_repository, commit, current_version, earlier_releases, git
+from test_update import release
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("earlier", [found.version for found in earlier_releases()])
+def test_a_project_of_an_earlier_release_lives_on(
+    earlier: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Months of work, this release, more work, the next release: all kept, and green."""
+    repository = build_repository(tmp_path / "template", earlier_releases())
+    project = start(repository, tmp_path / "acme-shop", f"v{earlier}")
+    work(project)
+    run(project, "uv", "lock")
+    commit(project, "Lock")
+    add_working_tree(repository)
+    conflicts = update_and_keep_theirs(project)
+    assert answers_of(project)["_commit"] == f"v{current_version()}"
+
+    release(repository)
+    conflicts += update_and_keep_theirs(project)
+    record_property("conflicts", f"from {earlier}, two updates: {', '.join(conflicts) or 'none'}")
+    run(project, "uv", "lock")
+    run(project, "uv", "run", "just", "check")
+
+
+def test_a_project_that_is_formatted_otherwise_lives_on(repository: Path, tmp_path: Path) -> None:
+    project = start(repository, tmp_path / "acme-shop")
+    work(project, [change_a_setting, reformat])
+    release(repository)
+    update_and_keep_theirs(project)
+    run(project, "uv", "run", "just", "fix")
+    run(project, "uv", "run", "just", "check")
+
+
+def test_a_project_in_a_larger_repository_lives_on(repository: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    git(whole, "init", "--quiet")
+    project = start(repository, whole / "services" / "acme-shop")
+    work(project, [edit for edit in MONTHS if edit is not change_a_setting])
+    release(repository)
+    update_and_keep_theirs(project)
+    run(project, "uv", "run", "just", "check")
+
+
+def update_and_keep_theirs(project: Path) -> list[str]:
+    """Update, see that people's work is kept, settle conflicts in its favour, and see that all is done."""
+    head = git(project, "rev-parse", "HEAD")
+    last_of_work = git(project, "log", "--max-count=1", "--format=%H", "--invert-grep", "--grep=^Update$").strip()
+    update(project)
+    assert git(project, "rev-parse", "HEAD") == head
+    conflicts = check_that_work_is_kept(project, last_of_work)
+    for name in conflicts:
+        git(project, "checkout", "--ours", "--", name)
+    commit(project, "Update")
+    update(project)
+    assert git(project, "status", "--porcelain") == ""
+    return conflicts

@@ -1,0 +1,335 @@
+"""The recipes by which a project lives on, and the workflow that proposes updates."""
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from months import adapt_the_workflow, add_a_module, add_dependencies, append, replace, rewrite_the_readme, work
+from projects import answers_of, attempt, conflicts_of, run, start, tree
+from releases import commit, current_version, git
+from test_render import traces_of_the_example
+from test_update import release
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def project(repository: Path, tmp_path: Path) -> Path:
+    """A project of the newest release, set up and committed."""
+    project = start(repository, tmp_path / "acme-shop", description="A service.")
+    git(project, "config", "user.name", "Test")
+    git(project, "config", "user.email", "test@example.org")
+    run(project, "uv", "run", "--quiet", "just", "setup")
+    commit(project, "Lock")
+    return project
+
+
+def just(project: Path, *recipe: str, **variables: str) -> tuple[int, str, str]:
+    """Run a recipe, and give its exit status, what it printed, and what it said beside that."""
+    done = attempt(project, "uv", "run", "--quiet", "just", *recipe, **variables)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("recipe", ["update", "drop-example"])
+def test_what_is_not_committed_is_not_put_at_risk(project: Path, recipe: str) -> None:
+    append(project / "README.md", "Not saved.\n")
+    (project / "notes.txt").write_text("mine\n")
+    before = tree(project)
+    status, printed, said = just(project, recipe)
+    assert (status, printed) == (2, "")
+    assert f"{recipe}: commit these first, or put them aside" in said
+    assert " M README.md\n?? notes.txt\n" in said
+    assert tree(project) == before
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_project_without_a_commit_is_told_to_begin(repository: Path, tmp_path: Path, *, begun: bool) -> None:
+    project = start(repository, tmp_path / "acme-shop")
+    (project / ".git").rename(tmp_path / "gone")
+    if begun:
+        git(project, "init", "--quiet")
+    status, _, said = just(project, "update")
+    assert status == 2
+    assert "update: nothing is committed yet: type `git init`, `git add --all` and `git commit`" in said
+
+
+def test_a_project_that_names_no_release_is_told_so(project: Path) -> None:
+    text = (project / ".copier-answers.yml").read_text()
+    (project / ".copier-answers.yml").write_text(text.replace("_commit: ", "# "))
+    commit(project, "Forget")
+    status, _, said = just(project, "update")
+    assert status == 2
+    assert "update: .copier-answers.yml names no template in git" in said
+
+
+def test_an_update_gives_an_account(repository: Path, project: Path) -> None:
+    work(project, [add_dependencies, adapt_the_workflow])
+    run(project, "uv", "lock")
+    commit(project, "Lock")
+    release(repository)
+    status, printed, _ = just(project, "update")
+    assert status == 1
+    assert printed.startswith(f"# From v{current_version()} to v99.0.0\n")
+    assert "\n     M .editorconfig\n" in printed
+    assert "\n    ?? src/acme_shop/kernel/clock.py\n" in printed
+    assert "\n## Conflicts\n" in printed
+    assert "\n- `.github/workflows/check.yml`\n" in printed
+    assert "\n## New in 99.0.0\n\nA clock.\n\nNext: " in printed
+    assert f"New in {current_version()}" not in printed
+    assert '"anyio' in (project / "pyproject.toml").read_text()
+    run(project, "uv", "lock", "--check")
+
+    git(project, "checkout", "--theirs", "--", ".github/workflows/check.yml")
+    commit(project, "Update")
+    assert just(project, "update")[:2] == (0, "Nothing changed: the project is at v99.0.0.\n")
+
+
+def test_a_lock_that_cannot_be_made_is_said(repository: Path, project: Path) -> None:
+    replace(repository / "template" / "pyproject.toml.jinja", "structlog>=25.4", "structlog>=99")
+    release(repository)
+    status, printed, said = just(project, "update")
+    assert status == 1
+    assert "\n## uv.lock is as it was\n" in printed
+    assert "structlog" in said
+
+
+def test_conflicts_beside_the_files_are_conflicts(repository: Path, project: Path) -> None:
+    work(project, [adapt_the_workflow])
+    release(repository)
+    status, printed, _ = just(project, "update", "--conflict", "rej")
+    assert status == 1
+    assert "\n- `.github/workflows/check.yml.rej`\n" in printed
+
+
+def test_what_people_have_set_for_git_does_not_matter(repository: Path, project: Path) -> None:
+    for name, value in (("status.branch", "true"), ("color.ui", "always"), ("core.quotePath", "true")):
+        git(project, "config", name, value)
+    replace(repository / "template" / ".editorconfig", "root = true", "# Größe\nroot = true")
+    (repository / "template" / "docs" / "Größe.md").write_text("# Größe\n")
+    release(repository)
+    status, printed, _ = just(project, "update")
+    assert status == 0
+    assert "\n    ?? docs/Größe.md\n" in printed
+
+
+def test_a_relative_address_is_explained(project: Path) -> None:
+    text = (project / ".copier-answers.yml").read_text()
+    (project / ".copier-answers.yml").write_text(re.sub("_src_path: .*", "_src_path: template", text))
+    commit(project, "Be relative")
+    status, _, said = just(project, "update")
+    assert status == 2
+    assert "update: `_src_path: template` in .copier-answers.yml is relative" in said
+
+
+def test_an_update_that_is_refused_changes_nothing(project: Path) -> None:
+    status, printed, said = just(project, "update", "--data", "ci=jenkins", "--vcs-ref=:current:")
+    assert (status, printed) == (2, "")
+    assert said.endswith("update: Copier refused, for the reason above\n")
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_an_answer_is_changed_by_the_recipe(project: Path) -> None:
+    status, printed, _ = just(project, "update", "--vcs-ref=:current:", "--data", "ci=none")
+    assert status == 0
+    assert printed.startswith(f"# v{current_version()} with other answers\n")
+    assert answers_of(project)["ci"] == "none"
+    assert not (project / ".github").exists()
+
+
+def test_dropping_the_example_leaves_what_was_never_there(repository: Path, project: Path, tmp_path: Path) -> None:
+    run(project, "uv", "run", "just", "migrate")
+    run(project, "uv", "run", "just", "seed")
+    status, printed, said = just(project, "drop-example")
+    assert status == 0, said
+    assert "acme-shop migrate --downgrade orders@base" in printed
+    assert tables_of(project).isdisjoint({"orders", "order_lines", "notifications"})
+    assert traces_of_the_example(project) == []
+    fresh = start(repository, tmp_path / "fresh", **answers_of(project))
+    left = tree(project)
+    assert left.keys() - tree(fresh).keys() == {".env", "uv.lock"}
+    assert {name: left[name] for name in tree(fresh)} == tree(fresh)
+    run(project, "uv", "run", "just", "check")
+
+
+IMPORTS = [
+    "from acme_shop.modules.orders.public import OrderPlaced",
+    "from acme_shop.modules import orders",
+    "import acme_shop.modules.notifications.domain",
+    "from ..orders import public",
+]
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+def test_an_example_that_is_used_is_not_dropped(project: Path, line: str) -> None:
+    folder = project / "src" / "acme_shop" / "modules" / "invoices"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(f'"""Modelled on modules.orders."""\n\n{line}\n')
+    (folder.parent / "__init__.py").write_text('"""Not modules.orders alone."""\n')
+    commit(project, "Use the example")
+    status, _, said = just(project, "drop-example")
+    assert status == 2
+    needs = "these need the example's modules, so change or remove them first:\n"
+    assert said.endswith(f"{needs}src/acme_shop/modules/invoices/__init__.py\n")
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_a_migration_that_depends_on_the_examples_keeps_its_tables(project: Path) -> None:
+    work(project, [add_a_module])
+    [first] = (project / "src/acme_shop/modules/invoices/migrations").glob("*_0001_*.py")
+    replace(first, "depends_on = None", 'depends_on = ("orders_0001",)')
+    commit(project, "Depend")
+    run(project, "uv", "run", "just", "migrate")
+    status, _, said = just(project, "drop-example")
+    assert status == 2
+    assert said.endswith(f"{first.relative_to(project)}\n")
+    assert tables_of(project) >= {"invoices", "orders"}
+
+
+def test_a_template_that_is_away_costs_no_table(project: Path, repository: Path) -> None:
+    run(project, "uv", "run", "just", "migrate")
+    repository.rename(repository.with_name("away"))
+    status, _, said = just(project, "drop-example")
+    assert status == 2
+    assert "drop-example: Copier refused, for the reason above" in said
+    assert "orders" in tables_of(project)
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_files_of_ones_own_in_the_examples_folders_are_named(project: Path) -> None:
+    (project / "src/acme_shop/modules/orders/gateway.py").write_text('"""Mine."""\n')
+    commit(project, "Add a file")
+    _, printed, _ = just(project, "drop-example")
+    assert "Yours, and still there: src/acme_shop/modules/orders/gateway.py\n" in printed
+
+
+def tables_of(project: Path) -> set[str]:
+    return set(run(project, "uv", "run", "just", "db", "-At", "-c", "SELECT tablename FROM pg_tables").split())
+
+
+def test_tables_are_taken_down_on_this_machine_only(project: Path) -> None:
+    status, _, said = just(project, "drop-example", DATABASE_URL="postgresql://shop@db.example.org/shop")
+    assert status == 2
+    assert "DATABASE_URL names db.example.org: only a database on this machine is emptied" in said
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_a_module_beside_the_example_outlives_it(project: Path) -> None:
+    work(project, [add_a_module])
+    assert just(project, "drop-example")[0] == 0
+    assert (project / "src" / "acme_shop" / "modules" / "invoices" / "service.py").exists()
+    run(project, "uv", "run", "just", "check")
+
+
+@pytest.fixture
+def forge(project: Path, tmp_path: Path) -> dict[str, str]:
+    """A forge to push to, and a `gh` that keeps pull requests in a file: GitHub itself cannot be had in a test."""
+    git(tmp_path, "init", "--quiet", "--bare", "origin.git")
+    git(project, "remote", "add", "origin", str(tmp_path / "origin.git"))
+    git(project, "push", "--quiet", "origin", "main")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    requests = shlex.quote(str(tmp_path / "requests"))
+    (programs / "gh").write_text(
+        "#!/bin/sh\n"
+        f'case "$1 $2" in\n"auth setup-git") ;;\n"pr list") if [ -e {requests} ]; then echo \'[{{"number":1}}]\'; '
+        f"else echo '[]'; fi ;;\n"
+        f'"pr create") echo "$@" > {requests}; cat >> {requests} ;;\n*) exit 9 ;;\nesac\n'
+    )
+    (programs / "gh").chmod(0o755)
+    return {"PATH": f"{programs}:{os.environ['PATH']}"}
+
+
+def steps_of_the_workflow(project: Path) -> list[str]:
+    workflow = yaml.safe_load((project / ".github" / "workflows" / "update.yml").read_text())
+    return [step["run"] for step in workflow["jobs"]["propose"]["steps"] if "run" in step]
+
+
+def test_the_workflow_proposes_a_release_once(
+    repository: Path, project: Path, forge: dict[str, str], tmp_path: Path
+) -> None:
+    steps = steps_of_the_workflow(project)
+    assert steps == ["uv sync --locked", "uv run python -m dev.propose"]
+    for step in steps:
+        printed = run(project, "bash", "-e", "-c", step, **forge)
+    assert printed == "The project has the newest release.\n"
+    assert not (tmp_path / "requests").exists()
+
+    release(repository)
+    run(project, "bash", "-e", "-c", steps[-1], **forge)
+    request = (tmp_path / "requests").read_text()
+    assert request.startswith("pr create --head update-to-99.0.0 --body-file - --title Update to release 99.0.0 of the")
+    assert "--draft" not in request
+    assert "## New in 99.0.0" in request
+    pushed = git(tmp_path / "origin.git", "show", "--stat", "--format=%an %s", "update-to-99.0.0")
+    assert pushed.startswith("github-actions[bot] Update to release 99.0.0 of the template")
+    assert "_clock.py" in pushed
+    assert "uv.lock" in pushed
+
+    git(project, "switch", "--quiet", "main")
+    assert "proposed already" in run(project, "bash", "-e", "-c", steps[-1], **forge)
+
+
+def test_a_proposal_with_conflicts_is_a_draft_that_names_them(
+    repository: Path, project: Path, forge: dict[str, str], tmp_path: Path
+) -> None:
+    work(project, [rewrite_the_readme])
+    replace(repository / "template" / "README.md.jinja", "A modular monolith", "One monolith")
+    release(repository)
+    run(project, "bash", "-e", "-c", steps_of_the_workflow(project)[-1], **forge)
+    request = (tmp_path / "requests").read_text()
+    assert "--draft" in request.splitlines()[0]
+    assert "\n- `README.md`\n" in request
+    assert conflicts_of(project) == []
+
+
+def test_where_there_are_no_drafts_the_title_says_it(
+    repository: Path, project: Path, forge: dict[str, str], tmp_path: Path
+) -> None:
+    program = Path(forge["PATH"].partition(":")[0]) / "gh"
+    replace(program, '"pr create")', '"pr create") case "$*" in *--draft*) exit 1 ;; esac;')
+    work(project, [rewrite_the_readme])
+    git(project, "branch", "update-to-99.0.0")
+    replace(repository / "template" / "README.md.jinja", "A modular monolith", "One monolith")
+    release(repository)
+    run(project, "bash", "-e", "-c", steps_of_the_workflow(project)[-1], **forge)
+    assert "of the template, to be finished" in (tmp_path / "requests").read_text().splitlines()[0]
+
+
+def test_without_the_forges_program_it_is_said(project: Path) -> None:
+    done = attempt(project, sys.executable, "-m", "dev.propose", PATH="/nowhere")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "propose: this needs GitHub's program `gh`; on a machine of yours, run `uv run just update`\n",
+    )
+
+
+def test_a_branch_that_the_forge_refuses_is_explained(
+    repository: Path, project: Path, forge: dict[str, str], tmp_path: Path
+) -> None:
+    hook = tmp_path / "origin.git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    release(repository)
+    done = attempt(project, "bash", "-e", "-c", steps_of_the_workflow(project)[-1], **forge)
+    assert done.returncode == 1
+    assert "the secret UPDATE_TOKEN" in done.stderr
+    assert not (tmp_path / "requests").exists()
+
+
+def test_the_commands_of_the_readme_are_these(repository: Path, project: Path) -> None:
+    section = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Update a project\n")[2].partition("\n## ")[0]
+    )
+    commands = re.findall(r"^(uv run .+?)(?:  +#.*)?$", section, re.MULTILINE)
+    assert [command.split()[3] for command in commands] == ["update", "update", "drop-example"]
+    release(repository)
+    for command in commands:
+        run(project, *command.split())
+        commit(project, command)
+    answers = answers_of(project)
+    assert (answers["_commit"], answers["ci"], answers["example"]) == ("v99.0.0", "none", False)

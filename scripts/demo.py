@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
+from uuid import uuid4
 
 from render import render
 
@@ -150,7 +151,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 def call(url: str, body: Any = None) -> tuple[int, dict[str, str], Any]:  # noqa: ANN401  # any JSON
     """Send a request to this machine and give status, headers and the answer's JSON."""
     data = None if body is None else json.dumps(body).encode()
-    request = Request(url, data, {"Content-Type": "application/json"})  # noqa: S310  # an address of this machine
+    request = Request(url, data, {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())})  # noqa: S310  # an address of this machine
     try:
         with urlopen(request, timeout=10) as answer:  # noqa: S310  # an address of this machine
             return answer.status, {key.lower(): value for key, value in answer.headers.items()}, json.load(answer)

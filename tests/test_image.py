@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_urlsafe
 from urllib.request import urlopen
 
 import pytest
@@ -68,6 +69,7 @@ def test_the_image_serves_as_an_unprivileged_user_with_a_read_only_root(project:
     tag, ports = f"acme-shop-test:{os.getpid()}", free_ports(2)
     settings = {
         "DATABASE_URL": database,
+        "SIGNING_KEYS": token_urlsafe(32),
         "API_PORT": str(ports[0]),
         "API_OPERATIONS_PORT": str(ports[1]),
     }

@@ -2,8 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AnyUrl, Field, UrlConstraints, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, AnyUrl, BeforeValidator, Field, SecretBytes, UrlConstraints, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettingsError
 
 type Port = Annotated[int, Field(ge=1, le=65535)]
@@ -49,6 +49,33 @@ class Settings(EnvironmentSettings):
     shutdown_timeout: Seconds = Field(20, description="seconds to finish running work after SIGTERM")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")
     log_format: Literal["json", "console"] = Field("json", description="json for machines, console for people")
+
+
+LEAST_LETTERS = 12
+WELL_KNOWN = ("change", "default", "example", "insecure", "password", "secret")
+
+
+def _strong(secret: SecretBytes) -> SecretBytes:
+    """Refuse a secret that is no secret: known to all, or one letter over and over."""
+    text = secret.get_secret_value()
+    if len(set(text)) < LEAST_LETTERS or any(word.encode() in text.lower() for word in WELL_KNOWN):
+        raise ValueError
+    return secret
+
+
+type Secret = Annotated[SecretBytes, Field(min_length=32), AfterValidator(_strong)]
+
+
+def _split(text: object) -> object:
+    return text.split(",") if isinstance(text, str) else text
+
+
+class ApiSecrets(EnvironmentSettings):
+    """What only the API has to know."""
+
+    signing_keys: Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)] = Field(
+        description="random secrets of 32 characters or more, with commas; the first signs cursors, all are believed"
+    )
 
 
 def load[S: EnvironmentSettings](settings: type[S]) -> S:

@@ -4,7 +4,9 @@ Error (500)
 ├── BadRequest (400)
 ├── NotFound (404)
 ├── Conflict (409)
+├── PreconditionFailed (412)
 ├── Invalid (422)
+├── PreconditionRequired (428)
 └── Unavailable (503)
 
 A module derives its own: `class InvoiceNotFound(NotFound): title = "Invoice not found"`.
@@ -49,9 +51,23 @@ class Conflict(Error):
     title = "Conflict"
 
 
+class PreconditionFailed(Error):
+    """What the caller has read has changed since (RFC 9110, section 15.5.13)."""
+
+    status = 412
+    title = "Changed since it was read"
+
+
 class Invalid(Error):
     status = 422
     title = "Invalid request"
+
+
+class PreconditionRequired(Error):
+    """The request must say which version it is for (RFC 6585, section 3)."""
+
+    status = 428
+    title = "If-Match is required"
 
 
 class Unavailable(Error):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
+FIRST = {"If-Match": '"1"'}
 MISSING = "01890000-0000-7000-8000-000000000000"
 
 
@@ -88,16 +89,19 @@ async def test_the_list_is_newest_first_and_by_status(client: AsyncClient) -> No
 
 async def test_the_reference_can_be_changed(client: AsyncClient) -> None:
     placed = await place(client)
-    answer = await client.patch(f"/v1/orders/{placed['id']}", json={"reference": "B-2"})
+    answer = await client.patch(f"/v1/orders/{placed['id']}", json={"reference": "B-2"}, headers=FIRST)
     assert answer.status_code == 200
+    assert answer.headers["etag"] == '"2"'
     assert (answer.json()["reference"], answer.json()["version"]) == ("B-2", 2)
     assert (await client.get(f"/v1/orders/{placed['id']}")).json() == answer.json()
 
 
-async def test_changes_at_once_do_not_overwrite_each_other(client: AsyncClient) -> None:
+async def test_of_changes_at_once_one_is_made(client: AsyncClient) -> None:
     path = f"/v1/orders/{(await place(client))['id']}"
-    answers = await asyncio.gather(*(client.patch(path, json={"reference": f"B-{number}"}) for number in range(8)))
-    assert sorted(answer.json()["version"] for answer in answers) == list(range(2, 10))
+    changes = [client.patch(path, json={"reference": f"B-{number}"}, headers=FIRST) for number in range(8)]
+    answers = await asyncio.gather(*changes)
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
+    assert (await client.get(path)).json()["version"] == 2
 
 
 async def test_only_the_reference_can_be_changed(client: AsyncClient) -> None:

@@ -15,7 +15,8 @@ def upgrade() -> None:
             id uuid PRIMARY KEY,
             text text NOT NULL,
             parent_id uuid REFERENCES notes DEFERRABLE INITIALLY DEFERRED,
-            counted integer NOT NULL DEFAULT 0
+            counted integer NOT NULL DEFAULT 0,
+            version integer NOT NULL DEFAULT 1
         )
         """
     )

@@ -1,0 +1,34 @@
+"""The secrets of development: made once, on this machine, for nobody else to read."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dev import environment
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a shell whose variables nobody sees afterwards."""
+    monkeypatch.setattr(environment, "PROJECT", tmp_path)
+    monkeypatch.setattr(os, "environ", {"DATABASE_URL": "postgresql://localhost/none"})
+    return tmp_path
+
+
+def test_secrets_are_made_once_for_their_owner_alone(project: Path) -> None:
+    made: list[str] = []
+    for _ in range(2):
+        with environment.prepare():
+            made.append(os.environ.pop("SIGNING_KEYS"))
+    assert made[0] == made[1]
+    assert (project / ".dev" / "secrets").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_shell_comes_before_the_file_and_the_file_before_what_is_made(project: Path) -> None:
+    (project / ".env").write_text("SIGNING_KEYS=of the file\nLOG_FORMAT=json\n")
+    with environment.prepare():
+        assert os.environ["SIGNING_KEYS"] == "of the file"
+    os.environ["SIGNING_KEYS"] = "of the shell"
+    with environment.prepare():
+        assert os.environ["SIGNING_KEYS"] == "of the shell"

@@ -1,5 +1,6 @@
 """The kernel's settings, read once from the environment."""
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AnyUrl, BeforeValidator, Field, SecretBytes, UrlConstraints, ValidationError
@@ -67,7 +68,10 @@ type Secret = Annotated[SecretBytes, Field(min_length=32), AfterValidator(_stron
 
 
 def _split(text: object) -> object:
-    return text.split(",") if isinstance(text, str) else text
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+
+
+type Origin = Annotated[str, Field(pattern=r"^https?://[^/*\s]+$")]
 
 
 class ApiSecrets(EnvironmentSettings):
@@ -75,6 +79,21 @@ class ApiSecrets(EnvironmentSettings):
 
     signing_keys: Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)] = Field(
         description="random secrets of 32 characters or more, with commas; the first signs cursors, all are believed"
+    )
+
+
+class EdgeSettings(EnvironmentSettings):
+    """What a port takes from strangers, and whom it believes."""
+
+    api_body_limit: int = Field(1_048_576, ge=1, description="bytes a body may have")
+    api_body_timeout: Seconds = Field(10, description="seconds for a whole body to arrive")
+    api_head_timeout: Seconds = Field(10, description="seconds for a request's line and headers to arrive")
+    api_connections: int = Field(1000, ge=1, description="connections open at once, more are answered 503")
+    api_trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="addresses or networks, with commas, whose X-Forwarded-For and -Proto are believed"
+    )
+    api_cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="origins, with commas, whose pages may call the API, as in https://example.org"
     )
 
 

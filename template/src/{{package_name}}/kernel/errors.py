@@ -3,10 +3,16 @@
 Error (500)
 ├── BadRequest (400)
 ├── NotFound (404)
+├── NotAcceptable (406)
+├── RequestTimeout (408)
 ├── Conflict (409)
 ├── PreconditionFailed (412)
+├── ContentTooLarge (413)
+├── UriTooLong (414)
+├── UnsupportedMediaType (415)
 ├── Invalid (422)
 ├── PreconditionRequired (428)
+├── HeadersTooLarge (431)
 └── Unavailable (503)
 
 A module derives its own: `class InvoiceNotFound(NotFound): title = "Invoice not found"`.
@@ -46,6 +52,18 @@ class NotFound(Error):
     title = "Not found"
 
 
+class NotAcceptable(Error):
+    status = 406
+    title = "Only JSON can be given"
+
+
+class RequestTimeout(Error):
+    """The request did not arrive whole in time; its connection is closed."""
+
+    status = 408
+    title = "The request arrived too slowly"
+
+
 class Conflict(Error):
     status = 409
     title = "Conflict"
@@ -58,6 +76,21 @@ class PreconditionFailed(Error):
     title = "Changed since it was read"
 
 
+class ContentTooLarge(Error):
+    status = 413
+    title = "The body is too large"
+
+
+class UriTooLong(Error):
+    status = 414
+    title = "The address is too long"
+
+
+class UnsupportedMediaType(Error):
+    status = 415
+    title = "The body must be JSON"
+
+
 class Invalid(Error):
     status = 422
     title = "Invalid request"
@@ -68,6 +101,13 @@ class PreconditionRequired(Error):
 
     status = 428
     title = "If-Match is required"
+
+
+class HeadersTooLarge(Error):
+    """RFC 6585, section 5."""
+
+    status = 431
+    title = "The headers are too large"
 
 
 class Unavailable(Error):

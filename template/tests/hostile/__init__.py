@@ -1,0 +1,1 @@
+"""What strangers send, over raw sockets, to the API as a process."""

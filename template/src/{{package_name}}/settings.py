@@ -1,15 +1,56 @@
 """The kernel's settings, read once from the environment."""
 
-from ipaddress import IPv4Network, IPv6Network
+from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AnyUrl, BeforeValidator, Field, SecretBytes, UrlConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AnyUrl,
+    BeforeValidator,
+    Field,
+    SecretBytes,
+    SecretStr,
+    UrlConstraints,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettingsError
 
 type Port = Annotated[int, Field(ge=1, le=65535)]
 type DatabaseUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["postgresql", "postgres"], host_required=True)]
 type Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _rate(text: str) -> str:
+    """Read what is no empty text as the one rate that it must be."""
+    from limits import parse_many  # noqa: PLC0415  # the worker does without
+
+    if text and len(parse_many(text)) != 1:
+        raise ValueError
+    return text
+
+
+def _address(secret: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
+    """Refuse an address of another scheme; it may hold a password, so it is kept as a secret."""
+    if text := secret.get_secret_value():
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not (parts.hostname or parts.path):
+            raise ValueError
+    return secret
+
+
+def _networks(text: str) -> str:
+    for network in text.split(",") if text else ():
+        ip_network(network.strip())
+    return text
+
+
+type Rate = Annotated[str, AfterValidator(_rate)]
+type RedisUrl = Annotated[SecretStr, AfterValidator(partial(_address, schemes=("redis", "rediss", "unix")))]
+type ProxyUrl = Annotated[SecretStr, AfterValidator(partial(_address, schemes=("http", "https")))]
+type Networks = Annotated[str, AfterValidator(_networks)]
 
 
 class StartError(Exception):
@@ -38,6 +79,13 @@ class Settings(EnvironmentSettings):
     api_port: Port = Field(8000, description="public port of the API, 1 to 65535")
     api_docs: bool = Field(default=False, description="true serves /docs and /openapi.json")
     api_operations_port: Port = Field(8001, description="port for /livez, /readyz and /metrics of the API")
+    rate_limit_per_address: Rate = Field(
+        "1200/minute", description="requests of an address, as in 20/second; empty: all"
+    )
+    rate_limit_per_principal: Rate = Field("600/minute", description="requests of a principal; empty: all")
+    rate_limit_url: RedisUrl = Field(
+        SecretStr(""), description="redis://user:password@host:port counts for all processes; empty: each for itself"
+    )
     worker_operations_port: Port = Field(8002, description="port for /livez, /readyz and /metrics of the worker")
     operations_host: str = Field("127.0.0.1", description="address both operations ports listen on")
 
@@ -94,6 +142,17 @@ class EdgeSettings(EnvironmentSettings):
     )
     api_cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="origins, with commas, whose pages may call the API, as in https://example.org"
+    )
+
+
+class HttpClientSettings(EnvironmentSettings):
+    """How other services are called."""
+
+    http_client_proxy: ProxyUrl = Field(
+        SecretStr(""), description="http://user:password@host:port of a proxy, which then guards what may be called"
+    )
+    http_client_allowed_networks: Networks = Field(
+        "", description="private networks that may be called, with commas, as in 10.1.0.0/16"
     )
 
 

@@ -12,6 +12,7 @@ Error (500)
 ├── UnsupportedMediaType (415)
 ├── Invalid (422)
 ├── PreconditionRequired (428)
+├── TooManyRequests (429)
 ├── HeadersTooLarge (431)
 └── Unavailable (503)
 
@@ -32,7 +33,7 @@ class Error(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
     type: ClassVar[str] = "urn:problem-type:error"
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
 
     def __init_subclass__(cls) -> None:
         cls.type = "urn:problem-type:" + re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
@@ -101,6 +102,17 @@ class PreconditionRequired(Error):
 
     status = 428
     title = "If-Match is required"
+
+
+class TooManyRequests(Error):
+    """The caller has spent a quota (RFC 6585, section 4); `retry_after` seconds on, there is a new one."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class HeadersTooLarge(Error):

@@ -94,6 +94,9 @@ class Settings(EnvironmentSettings):
     )
     worker_max_attempts: int = Field(5, ge=1, le=100, description="runs of a failing job before it is held, 1 to 100")
     worker_lease: Seconds = Field(10, description="seconds after which a silent worker's jobs go to another")
+    retention_days: int = Field(
+        30, ge=1, le=3650, description="days the inbox and the log of the queue are kept, 1 to 3650"
+    )
 
     shutdown_timeout: Seconds = Field(20, description="seconds to finish running work after SIGTERM")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")

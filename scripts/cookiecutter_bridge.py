@@ -22,6 +22,10 @@ DELIMITERS = {
 GUARD = '{% from "includes/checks.jinja" import kept with context %}{{ kept() }}'
 COMMENT = re.compile(r"\{#.*?#\}\n*", re.DOTALL)
 CARRIED = {"type", "help", "default", "choices", "validator", "ask", "placeholder"}
+# The answer for a new project, and the one for a project that is older than its question.
+BEGIN = re.compile(
+    r'\{% from "includes/checks.jinja" import begins_with with context %\}\{\{ begins_with\("(\w+)", "\w+"\) \}\}'
+)
 MACRO = re.compile(r'\{% from "(?P<file>[\w./]+)" import (?P<name>\w+) %\}\{\{ (?P=name)\((?P<question>\w+)\) \}\}')
 
 
@@ -61,7 +65,9 @@ def offered(template: Path, name: str, question: dict[str, Any]) -> object:
     if "choices" not in question:
         return default(template, name, question["default"])
     values = list(labels(question).values())
-    return sorted(values, key=lambda value: value != question["default"])
+    begun = BEGIN.fullmatch(question["default"])
+    first = begun[1] if begun else question["default"]
+    return sorted(values, key=lambda value: value != first)
 
 
 def default(template: Path, name: str, text: object) -> object:

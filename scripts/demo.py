@@ -52,14 +52,17 @@ def demonstrate(project: Path, *, keep: bool) -> None:
     say("set up", "uv installed the tools, PostgreSQL among them, and made uv.lock")
     with service(project) as (api, operations):
         say("start", f"the API answers {operations}/readyz: migrations are applied, the worker runs beside it")
-        location = place(api)
+        headers = {"Authorization": f"Bearer {token(project)}"}
+        say("identify", "the local issuer, whose key was made here and now, gave alice a token")
+        location = place(api, headers)
         say("place", f"POST /v1/orders gave 201 and Location {location}: committed before the answer left")
-        order = confirmed(api + location)
+        order = confirmed(api + location, headers)
         say("confirm", f"the order is {order['status']} at version {order['version']}: the worker ran the event's job")
         text = notified(project, order["id"])
         say("notify", f"another module recorded {text!r}: once, through its inbox")
-        code, kind = refused(api)
+        code, kind = refused(api, headers)
         say("refuse", f"an order without lines gives {code} and {kind}")
+        say("reject", f"without the token it gives {call(api + location, {})[0]}")
         say("done", f"{time.monotonic() - started:.0f} s")
         if keep:
             print(
@@ -148,10 +151,16 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise DemoError(f"{url} does not answer:\n{log.read_text()[-3000:]}")
 
 
-def call(url: str, body: Any = None) -> tuple[int, dict[str, str], Any]:  # noqa: ANN401  # any JSON
+def token(project: Path) -> str:
+    command = ("uv", "run", "--quiet", "just", "token", "--subject", "alice", "--scope", "orders:read orders:write")
+    return run(project, *command).strip()
+
+
+def call(url: str, headers: dict[str, str], body: Any = None) -> tuple[int, dict[str, str], Any]:  # noqa: ANN401  # any JSON
     """Send a request to this machine and give status, headers and the answer's JSON."""
     data = None if body is None else json.dumps(body).encode()
-    request = Request(url, data, {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())})  # noqa: S310  # an address of this machine
+    fields = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())} | headers
+    request = Request(url, data, fields)  # noqa: S310  # an address of this machine
     try:
         with urlopen(request, timeout=10) as answer:  # noqa: S310  # an address of this machine
             return answer.status, {key.lower(): value for key, value in answer.headers.items()}, json.load(answer)
@@ -159,17 +168,17 @@ def call(url: str, body: Any = None) -> tuple[int, dict[str, str], Any]:  # noqa
         return error.code, {key.lower(): value for key, value in error.headers.items()}, json.load(error)
 
 
-def place(api: str) -> str:
-    status, headers, _ = call(f"{api}/v1/orders", ORDER)
+def place(api: str, headers: dict[str, str]) -> str:
+    status, answered, _ = call(f"{api}/v1/orders", headers, ORDER)
     if status != HTTPStatus.CREATED:
         raise DemoError(f"placing the order gave {status}")
-    return headers["location"]
+    return answered["location"]
 
 
-def confirmed(url: str) -> dict[str, Any]:
+def confirmed(url: str, headers: dict[str, str]) -> dict[str, Any]:
     limit = time.monotonic() + PATIENCE
     while time.monotonic() < limit:
-        order: dict[str, Any] = call(url)[2]
+        order: dict[str, Any] = call(url, headers)[2]
         if order["status"] == "confirmed":
             return order
         time.sleep(0.05)
@@ -186,9 +195,9 @@ def notified(project: Path, order_id: str) -> str:
     raise DemoError("no notification was recorded")
 
 
-def refused(api: str) -> tuple[int, str]:
-    status, headers, _ = call(f"{api}/v1/orders", ORDER | {"lines": []})
-    return status, headers["content-type"]
+def refused(api: str, headers: dict[str, str]) -> tuple[int, str]:
+    status, answered, _ = call(f"{api}/v1/orders", headers, ORDER | {"lines": []})
+    return status, answered["content-type"]
 
 
 if __name__ == "__main__":

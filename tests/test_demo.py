@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 pytestmark = pytest.mark.slow
-STEPS = ["generate", "set up", "start", "place", "confirm", "notify", "refuse", "done"]
+STEPS = ["generate", "set up", "start", "identify", "place", "confirm", "notify", "refuse", "reject", "done"]
 
 
 def processes_in(folder: str) -> list[str]:

@@ -59,7 +59,7 @@ def test_enter_at_each_question_makes_the_default_project(
     terminal = start()
     keep(terminal, asked[:-1])
     screen = terminal.wait_for(asked[-1])
-    assert screen.startswith("Six questions; Enter keeps what is offered")
+    assert screen.startswith("Seven questions; Enter keeps what is offered")
     assert re.findall(r"🎤 (.*)", screen) == asked
     assert len(asked) <= 9
     terminal.press(ENTER)
@@ -119,7 +119,7 @@ def test_a_name_that_makes_no_good_short_name_gets_one_offered(start: Start, tem
     assert (answers["project_name"], answers["project_slug"]) == ("Calendar", "calendar-backend")
 
 
-@pytest.mark.parametrize("answered", [1, 5], ids=["second question", "last question"])
+@pytest.mark.parametrize("answered", [1, 6], ids=["second question", "last question"])
 def test_ctrl_c_leaves_nothing_behind(start: Start, template: Path, tmp_path: Path, answered: int) -> None:
     asked = questions(template)
     terminal = start()

@@ -90,7 +90,9 @@ def test_an_address_that_is_none_is_refused(render: Render, tmp_path: Path, addr
     assert 0 < len(refusal(render, tmp_path, "user_email", address)) <= 40
 
 
-@pytest.mark.parametrize(("question", "value"), [("python_version", "3.11"), ("ci", "jenkins"), ("license", "GPL")])
+@pytest.mark.parametrize(
+    ("question", "value"), [("python_version", "3.11"), ("auth", "basic"), ("ci", "jenkins"), ("license", "GPL")]
+)
 def test_a_choice_that_is_not_offered_is_refused(render: Render, tmp_path: Path, question: str, value: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the words are Copier's
         render(**{question: value})
@@ -147,10 +149,10 @@ def test_every_question_has_a_default_and_a_help_that_fits_a_narrow_terminal() -
 
 def test_the_number_of_questions_is_said_truly() -> None:
     asked = [name for name, question in QUESTIONS.items() if question.get("ask", True)]
-    assert len(asked) == 6
-    assert "Six questions" in (ROOT / "copier.yml").read_text(encoding="utf-8")
+    assert len(asked) == 7
+    assert "Seven questions" in (ROOT / "copier.yml").read_text(encoding="utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "Six questions" in readme
+    assert "Seven questions" in readme
     assert re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE) == asked
 
 

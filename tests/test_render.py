@@ -19,6 +19,7 @@ LONGEST = "a" + "-b" * 31
 ANSWERS: dict[str, list[Any]] = {
     "project_slug": ["acme-shop", "x", LONGEST],
     "python_version": ["3.12", "3.13", "3.14"],
+    "auth": ["oidc", "api_key", "none"],
     "ci": ["github", "none"],
     "example": [True, False],
     "license": ["none", "MIT", "Apache-2.0"],
@@ -100,7 +101,7 @@ def test_the_checks_of_this_file_find_what_they_look_for(tmp_path: Path) -> None
         parsed(tmp_path / "a.toml", "a = ")
 
 
-@pytest.mark.parametrize("answers", [{}, {"example": False}], ids=["example", "bare"])
+@pytest.mark.parametrize("answers", [{}, {"auth": "api_key"}, {"example": False}], ids=["example", "api_key", "bare"])
 def test_the_source_keeps_its_budget(
     render: Render, answers: dict[str, Any], record_property: Callable[[str, object], None]
 ) -> None:

@@ -23,7 +23,7 @@ from months import (
     work,
 )
 from projects import answers_of, change_answers, check_that_work_is_kept, conflicts_of, start, tree, update
-from releases import commit, git
+from releases import add_working_tree, build_repository, commit, earlier_releases, git
 from test_questions import QUESTIONS
 
 # Each answer, away from its default and through all its choices.
@@ -34,6 +34,7 @@ CHANGES: dict[str, Sequence[Any]] = {
     "user_name": ["Ann O'Nyme"],
     "user_email": ["ann@example.org"],
     "python_version": ["3.12", "3.14"],
+    "auth": ["api_key", "none"],
     "ci": ["none"],
     "example": [False],
     "license": ["MIT", "Apache-2.0"],
@@ -91,6 +92,25 @@ def test_months_of_work_are_kept_by_a_release(repository: Path, tmp_path: Path) 
     assert "max_line_length = 100" in (project / ".editorconfig").read_text()
     assert not (project / ".vscode" / "extensions.json").exists()
     assert answers_of(project)["_commit"] == "v99.0.0"
+
+
+def test_a_project_that_is_older_than_identity_goes_on_without(tmp_path: Path) -> None:
+    """Nobody is asked for a token by an update; a new project begins with them, and a living one may change its answer."""
+    repository = build_repository(tmp_path / "template", earlier_releases())
+    project = start(repository, tmp_path / "acme-shop")
+    assert "auth" not in answers_of(project)
+    add_working_tree(repository)
+    update(project)
+    assert answers_of(project)["auth"] == "none"
+    kernel = project / "src" / "acme_shop" / "kernel"
+    assert (kernel / "anonymous.py").exists()
+    assert not (kernel / "oidc").exists()
+    assert conflicts_of(project) == []
+    commit(project, "Update")
+    change_answers(project, auth="oidc")
+    assert (kernel / "oidc").exists()
+    assert not (kernel / "anonymous.py").exists()
+    assert answers_of(start(repository, tmp_path / "new"))["auth"] == "oidc"
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ from tests.e2e.conftest import Start
 
 
 async def test_a_note_is_counted_by_the_worker_and_both_end_cleanly(start: Start) -> None:
-    backend = await start("tests.e2e.sample")
-    async with AsyncClient(base_url=backend.url) as client, asyncio.timeout(20):
+    backend = await start("tests.e2e.sample", "notes:read notes:write")
+    async with AsyncClient(base_url=backend.url, headers=backend.headers) as client, asyncio.timeout(20):
         headers = {"X-Request-Id": "from-the-caller", "Idempotency-Key": "1"}
         taken = (await client.post("/v1/notes", json={"text": "hello"}, headers=headers)).json()
         while (await client.get(f"/v1/notes/{taken['id']}")).json()["counted"] == 0:
@@ -28,9 +28,10 @@ async def test_a_note_is_counted_by_the_worker_and_both_end_cleanly(start: Start
 
 
 async def test_a_request_that_has_arrived_is_answered_though_the_process_was_told_to_end(start: Start) -> None:
-    backend = await start("tests.e2e.sample")
+    backend = await start("tests.e2e.sample", "notes:read notes:write")
     body = json.dumps({"text": "hello"}).encode()
-    headers = f"Host: test\r\nIdempotency-Key: 1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    fields = {"Host": "test", "Idempotency-Key": "1", "Content-Type": "application/json", **backend.headers}
+    headers = "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + f"Content-Length: {len(body)}\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", int(backend.url.rpartition(":")[2]))
     writer.write(f"POST /v1/notes HTTP/1.1\r\n{headers}\r\n".encode() + body[:5])
     await asyncio.sleep(0.3)

@@ -2,6 +2,8 @@
 
 Error (500)
 ├── BadRequest (400)
+├── Unauthorized (401)
+├── Forbidden (403)
 ├── NotFound (404)
 ├── NotAcceptable (406)
 ├── RequestTimeout (408)
@@ -20,6 +22,7 @@ A module derives its own: `class InvoiceNotFound(NotFound): title = "Invoice not
 """
 
 import re
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -42,10 +45,40 @@ class Error(Exception):
         super().__init__(detail or self.title)
         self.detail = detail
 
+    def headers(self) -> dict[str, str]:
+        """Give the header fields that the answer carries."""
+        return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+
 
 class BadRequest(Error):
     status = 400
     title = "Bad request"
+
+
+class Unauthorized(Error):
+    """The caller has not said who it is, or not so that it can be believed (RFC 6750, section 3.1)."""
+
+    status = 401
+    title = "Unauthorized"
+
+    def headers(self) -> dict[str, str]:
+        """Challenge the caller; `detail` is there when it has shown something."""
+        return {"www-authenticate": 'Bearer error="invalid_token"' if self.detail else "Bearer"}
+
+
+class Forbidden(Error):
+    """The caller is known and may not do this; `scopes` would let it."""
+
+    status = 403
+    title = "Forbidden"
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        super().__init__("A scope is missing.")
+        self.scopes = scopes
+
+    def headers(self) -> dict[str, str]:
+        """Name what is needed (RFC 6750, section 3.1)."""
+        return {"www-authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(self.scopes)}"'}
 
 
 class NotFound(Error):

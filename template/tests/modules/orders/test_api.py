@@ -59,6 +59,8 @@ async def test_the_largest_order_fits(client: AsyncClient) -> None:
         order(total=1),
         order(status="confirmed"),
         order(id=MISSING),
+        order(owner="bob"),
+        order(version=7),
         line(sku=""),
         line(sku="nul \x00"),
         line(quantity=0),
@@ -126,3 +128,59 @@ async def test_an_order_that_is_missing_is_not_found(
     answer = await client.request(method, f"/v1/orders/{MISSING}{path}", json=body)
     assert answer.status_code == 404
     assert answer.json()["type"] == "urn:problem-type:order-not-found"
+
+
+FOREIGN = [
+    ("GET", "", None, {}),
+    ("GET", "", None, {"If-None-Match": "*"}),
+    ("PATCH", "", {"reference": "B-2"}, {}),
+    ("PATCH", "", {"reference": "B-2"}, FIRST),
+    ("POST", "/cancel", None, {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "headers"), FOREIGN)
+async def test_anothers_order_answers_as_one_that_is_missing(
+    client: AsyncClient,
+    stranger: AsyncClient,
+    method: str,
+    path: str,
+    body: dict[str, str] | None,
+    headers: dict[str, str],
+) -> None:
+    placed = await place(client)
+    answers = [
+        await stranger.request(method, f"/v1/orders/{order_id}{path}", json=body, headers=headers)
+        for order_id in (placed["id"], MISSING)
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    foreign, missing = (answer.json() | {"request_id": ""} for answer in answers)
+    assert foreign == missing
+    assert (await client.get(f"/v1/orders/{placed['id']}")).json() == placed
+
+
+@pytest.mark.parametrize("status", [None, "placed"])
+async def test_a_list_and_its_cursors_are_the_callers_own(
+    client: AsyncClient, stranger: AsyncClient, status: str | None
+) -> None:
+    own, other = [await place(client) for _ in range(2)], await place(stranger)
+    params = {"status": status} if status else {}
+    listed = (await client.get("/v1/orders", params=params)).json()["items"]
+    assert [item["id"] for item in listed] == [own[1]["id"], own[0]["id"]]
+    assert [item["id"] for item in (await stranger.get("/v1/orders", params=params)).json()["items"]] == [other["id"]]
+    cursor = (await client.get("/v1/orders", params=params | {"limit": "1"})).json()["next_cursor"]
+    assert (await stranger.get("/v1/orders", params=params | {"cursor": cursor})).status_code == 400
+
+
+async def test_a_key_of_anothers_order_is_free(client: AsyncClient, stranger: AsyncClient) -> None:
+    key = {"Idempotency-Key": "the-same"}
+    first, second = [await each.post("/v1/orders", json=order(), headers=key) for each in (client, stranger)]
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json()["id"] != second.json()["id"]
+
+
+@pytest.mark.parametrize("field", ["owner", "id", "version", "total"])
+async def test_a_change_says_nothing_but_the_reference(client: AsyncClient, field: str) -> None:
+    placed = await place(client)
+    body = {"reference": "B-2", field: "7"}
+    assert (await client.patch(f"/v1/orders/{placed['id']}", json=body, headers=FIRST)).status_code == 422

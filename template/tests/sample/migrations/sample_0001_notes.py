@@ -13,6 +13,7 @@ def upgrade() -> None:
         """
         CREATE TABLE notes (
             id uuid PRIMARY KEY,
+            owner text NOT NULL DEFAULT '',
             text text NOT NULL,
             parent_id uuid REFERENCES notes DEFERRABLE INITIALLY DEFERRED,
             counted integer NOT NULL DEFAULT 0,

@@ -130,8 +130,11 @@ async def test_an_order_that_is_missing_is_not_found(
     assert answer.json()["type"] == "urn:problem-type:order-not-found"
 
 
-FOREIGN = [
+type Foreign = tuple[str, str, dict[str, str] | None, dict[str, str]]
+
+FOREIGN: list[Foreign] = [
     ("GET", "", None, {}),
+    ("GET", "/history", None, {}),
     ("GET", "", None, {"If-None-Match": "*"}),
     ("PATCH", "", {"reference": "B-2"}, {}),
     ("PATCH", "", {"reference": "B-2"}, FIRST),
@@ -139,23 +142,19 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "headers"), FOREIGN)
+@pytest.mark.parametrize("foreign", FOREIGN)
 async def test_anothers_order_answers_as_one_that_is_missing(
-    client: AsyncClient,
-    stranger: AsyncClient,
-    method: str,
-    path: str,
-    body: dict[str, str] | None,
-    headers: dict[str, str],
+    client: AsyncClient, stranger: AsyncClient, foreign: Foreign
 ) -> None:
     placed = await place(client)
+    method, path, body, headers = foreign
     answers = [
         await stranger.request(method, f"/v1/orders/{order_id}{path}", json=body, headers=headers)
         for order_id in (placed["id"], MISSING)
     ]
     assert [answer.status_code for answer in answers] == [404, 404]
-    foreign, missing = (answer.json() | {"request_id": ""} for answer in answers)
-    assert foreign == missing
+    anothers, missing = (answer.json() | {"request_id": ""} for answer in answers)
+    assert anothers == missing
     assert (await client.get(f"/v1/orders/{placed['id']}")).json() == placed
 
 

@@ -9,9 +9,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE orders ADD COLUMN owner text NOT NULL DEFAULT ''")
-    op.execute("CREATE INDEX orders_owner_id ON orders (owner, id)")
-    op.execute("CREATE INDEX orders_owner_status_id ON orders (owner, status, id)")
+    op.execute("ALTER TABLE orders ADD COLUMN IF NOT EXISTS owner text NOT NULL DEFAULT ''")
+    with op.get_context().autocommit_block():
+        op.execute("SET statement_timeout = 0")
+        # What an attempt that broke off has left.
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS orders_owner_id")
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS orders_owner_status_id")
+        op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_owner_id ON orders (owner, id)")
+        op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS orders_owner_status_id ON orders (owner, status, id)")
 
 
 def downgrade() -> None:

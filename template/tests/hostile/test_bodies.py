@@ -118,13 +118,13 @@ async def test_a_body_of_the_limit_is_read(api: Api) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 async def test_hostile_bodies_leave_no_memory_behind(api: Api) -> None:
-    probes = [*NO_JSON.values(), *NO_NOTE.values()]
-    for probe in probes:
-        await api.post(probe)
-    before = resident_kib(api.pid)
-    for probe in probes * 3:
-        await api.post(probe)
-    assert resident_kib(api.pid) - before < 20 * 1024
+    """Between two collections of Python's garbage, what is dead adds up; the least of some rounds is what stays."""
+    resident: list[int] = []
+    for _ in range(7):
+        for probe in [*NO_JSON.values(), *NO_NOTE.values()]:
+            await api.post(probe)
+        resident.append(resident_kib(api.pid))
+    assert min(resident[-4:]) - resident[0] < 20 * 1024
 
 
 def resident_kib(pid: int) -> int:

@@ -5,6 +5,7 @@
 `deprecated=True` is FastAPI's own, and marks the operation in the OpenAPI document.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 from typing import Any
@@ -13,6 +14,16 @@ from fastapi import Depends, Request
 
 # The middleware adds what is noted under this key to the answer, be it an error's.
 NOTED = "deprecation"
+
+
+class Note:
+    """Leaves the fields for the middleware; it neither reads nor decides anything, so it may come before the policy."""
+
+    def __init__(self, headers: Sequence[tuple[str, str]]) -> None:
+        self._headers = headers
+
+    async def __call__(self, request: Request) -> None:
+        request.scope[NOTED] = self._headers
 
 
 def deprecated(
@@ -30,10 +41,7 @@ def deprecated(
         links.append(f'<{successor}>; rel="successor-version"')
     headers += [("link", link) for link in links]
 
-    async def note(request: Request) -> None:
-        request.scope[NOTED] = headers
-
-    return Depends(note)
+    return Depends(Note(headers))
 
 
 def _midnight(day: date) -> datetime:

@@ -5,6 +5,7 @@ Error (500)
 ├── Unauthorized (401)
 ├── Forbidden (403)
 ├── NotFound (404)
+├── MethodNotAllowed (405)
 ├── NotAcceptable (406)
 ├── RequestTimeout (408)
 ├── Conflict (409)
@@ -19,6 +20,7 @@ Error (500)
 └── Unavailable (503)
 
 A module derives its own: `class InvoiceNotFound(NotFound): title = "Invoice not found"`.
+`docs/problems.md` lists those of the kernel.
 """
 
 import re
@@ -84,6 +86,13 @@ class Forbidden(Error):
 class NotFound(Error):
     status = 404
     title = "Not found"
+
+
+class MethodNotAllowed(Error):
+    """The path is there, for other methods; `Allow` names them (RFC 9110, section 15.5.6)."""
+
+    status = 405
+    title = "Method not allowed"
 
 
 class NotAcceptable(Error):

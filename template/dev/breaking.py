@@ -1,0 +1,137 @@
+"""Compares two OpenAPI documents and names each change that breaks a client of the earlier one."""
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, cast
+
+type Json = Mapping[str, Any]
+
+# Limits that a request has to keep; a closer one breaks who has kept the earlier.
+UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
+LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems")
+
+
+def breaks(before: Json, after: Json) -> list[str]:
+    """Name each break as `METHOD /path: what`."""
+    found = []
+    for path, operations in before["paths"].items():
+        for method, operation in operations.items():
+            later = after["paths"].get(path, {}).get(method)
+            said = ["removed"] if later is None else _Comparison(before, after).operation(operation, later)
+            found += [f"{method.upper()} {path}: {what}" for what in said]
+    return list(dict.fromkeys(found))
+
+
+class _Comparison:
+    """Two documents, in which references are followed, each pair of schemas once."""
+
+    def __init__(self, before: Json, after: Json) -> None:
+        self._before, self._after = before, after
+        self._seen: set[tuple[int, int, bool]] = set()
+
+    def operation(self, before: Json, after: Json) -> Iterator[str]:
+        yield from self._parameters(before, after)
+        yield from self._body(before.get("requestBody", {}), after.get("requestBody", {}))
+        for status, answer in before["responses"].items():
+            if status not in after["responses"]:
+                yield f"answer {status} removed"
+                continue
+            later = after["responses"][status]
+            yield from (f"header {name} of answer {status} removed" for name in _gone(answer, later, "headers"))
+            yield from self._contents(answer, later, f"answer {status}", request=False)
+        if after.get("security") and after.get("security") != before.get("security"):
+            yield "other credentials or scopes required"
+
+    def _parameters(self, before: Json, after: Json) -> Iterator[str]:
+        earlier, later = (
+            {(each["in"], each["name"].lower()): each for each in document.get("parameters", ())}
+            for document in (before, after)
+        )
+        for key, parameter in later.items():
+            name = f"{key[0]} parameter {parameter['name']}"
+            if parameter.get("required") and not earlier.get(key, {}).get("required"):
+                yield f"{name} required"
+            if key in earlier:
+                yield from self._schemas(earlier[key]["schema"], parameter["schema"], name, request=True)
+        yield from (f"{where} parameter {name} removed" for where, name in earlier.keys() - later.keys())
+
+    def _body(self, before: Json, after: Json) -> Iterator[str]:
+        if after.get("required") and not before.get("required"):
+            yield "body required"
+        yield from self._contents(before, after, "body", request=True)
+
+    def _contents(self, before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
+        yield from (f"{where} as {kind} removed" for kind in _gone(before, after, "content"))
+        for kind in before.get("content", {}).keys() & after.get("content", {}).keys():
+            schemas = before["content"][kind].get("schema", {}), after["content"][kind].get("schema", {})
+            yield from self._schemas(*schemas, where, request=request)
+
+    def _schemas(self, before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
+        before, after = _resolved(self._before, before), _resolved(self._after, after)
+        key = (id(before), id(after), request)
+        if before == after or key in self._seen:
+            return
+        self._seen.add(key)
+        yield from _kinds(before, after, where, request=request)
+        yield from _limits(before, after, where, request=request)
+        yield from self._fields(before, after, where, request=request)
+        if "items" in before and "items" in after:
+            yield from self._schemas(before["items"], after["items"], f"{where}[]", request=request)
+
+    def _fields(self, before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
+        earlier, later = before.get("properties", {}), after.get("properties", {})
+        must, must_now = set(before.get("required", ())), set(after.get("required", ()))
+        for name in earlier.keys() - later.keys():
+            yield f"{where}: field {name} removed"
+        if request:
+            yield from (f"{where}: field {name} required" for name in must_now - must)
+        else:
+            yield from (f"{where}: field {name} no longer always there" for name in (must - must_now) & later.keys())
+        for name in earlier.keys() & later.keys():
+            yield from self._schemas(earlier[name], later[name], f"{where}.{name}", request=request)
+
+
+def _gone(before: Json, after: Json, part: str) -> list[str]:
+    return sorted(before.get(part, {}).keys() - after.get(part, {}).keys())
+
+
+def _resolved(document: Json, schema: Json) -> Json:
+    """Follow a reference; what stands beside it is of no weight here, as the types of problems are."""
+    while reference := schema.get("$ref"):
+        found: Any = document
+        for part in cast("str", reference).removeprefix("#/").split("/"):
+            found = found[part.replace("~1", "/").replace("~0", "~")]
+        schema = found
+    return schema
+
+
+def _kinds(before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
+    """Compare types, formats and values: a request may have no fewer than before, an answer no more."""
+    for part, read in (("type", _types), ("values", _values)):
+        earlier, later = read(before), read(after)
+        allowed, needed = (later, earlier) if request else (earlier, later)
+        if allowed and (not needed or not needed <= allowed):  # an empty set is one without limits
+            yield f"{where}: {part} changed"
+    if before.get("format") != after.get("format") or (request and before.get("pattern") != after.get("pattern")):
+        yield f"{where}: format changed"
+
+
+def _types(schema: Json) -> AbstractSet[str]:
+    kinds = {kind for branch in schema.get("anyOf", ()) for kind in _types(branch) or {str(branch.get("$ref"))}}
+    named = schema.get("type", ())
+    return kinds | ({named} if isinstance(named, str) else set(named))
+
+
+def _values(schema: Json) -> AbstractSet[str]:
+    listed = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    return {str(value) for value in listed}
+
+
+def _limits(before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
+    if not request:
+        return
+    for name in (*UPPER, *LOWER):
+        earlier, later = before.get(name), after.get(name)
+        closer = later is not None and (earlier is None or (later < earlier if name in UPPER else later > earlier))
+        if closer:
+            yield f"{where}: {name} is closer"

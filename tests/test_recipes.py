@@ -151,7 +151,7 @@ def test_dropping_the_example_leaves_what_was_never_there(repository: Path, proj
     assert traces_of_the_example(project) == []
     fresh = start(repository, tmp_path / "fresh", **answers_of(project))
     left = tree(project)
-    assert left.keys() - tree(fresh).keys() == {".dev/secrets", ".env", "uv.lock"}
+    assert left.keys() - tree(fresh).keys() == {".dev/secrets", ".env", "openapi.json", "uv.lock"}
     assert {name: left[name] for name in tree(fresh)} == tree(fresh)
     run(project, "uv", "run", "just", "check")
 

@@ -17,7 +17,7 @@ EVERYTHING = {"license": "MIT"}
 
 def recipes_of(project: Path) -> list[str]:
     justfile = (project / "justfile").read_text(encoding="utf-8")
-    return re.findall(r"^([a-z][a-z-]*)[ A-Z*]*:(?!=)", justfile, re.MULTILINE)
+    return re.findall(r"^([a-z][a-z-]*)(?: [^:\n]*)?:(?!=)", justfile, re.MULTILINE)
 
 
 def names_of(repository: Path, release: str, folder: Path) -> set[str]:

@@ -19,15 +19,18 @@ def add_a_module(project: Path) -> None:
             text = path.read_text(encoding="utf-8").replace("order", "invoice").replace("Order", "Invoice")
             path.unlink()
             path.with_name(path.name.replace("order", "invoice")).write_text(text, encoding="utf-8")
+        subprocess.run([*RUFF, "format", "--no-cache", MODULE], cwd=folder, check=True)
         subprocess.run([*RUFF, "check", "--fix", "--no-cache", MODULE], cwd=folder, check=True)
         subprocess.run([*RUFF, "format", "--no-cache", MODULE], cwd=folder, check=True)
 
 
 def add_a_migration(project: Path) -> None:
-    """Let a second revision follow the module's first."""
+    """Let one more revision follow the module's newest."""
     folder = project / "src" / PACKAGE / "modules" / MODULE / "migrations"
-    (folder / f"{MODULE}_0002_note.py").write_text(
-        f'"""A note."""\n\nfrom alembic import op\n\nrevision = "{MODULE}_0002"\ndown_revision = "{MODULE}_0001"\n'
+    newest = len(list(folder.glob(f"{MODULE}_*.py")))
+    last, revision = f"{MODULE}_{newest:04}", f"{MODULE}_{newest + 1:04}"
+    (folder / f"{revision}_note.py").write_text(
+        f'"""A note."""\n\nfrom alembic import op\n\nrevision = "{revision}"\ndown_revision = "{last}"\n'
         "branch_labels = None\ndepends_on = None\n\n\n"
         f'def upgrade() -> None:\n    op.execute("ALTER TABLE {MODULE} ADD COLUMN note text")\n\n\n'
         f'def downgrade() -> None:\n    op.execute("ALTER TABLE {MODULE} DROP COLUMN note")\n',

@@ -53,7 +53,7 @@ def test_a_migration_is_made_applied_and_taken_back(render: Render) -> None:
     project = render()
     run(project, "uv", "run", "just", "setup")
     run(project, "uv", "run", "just", "migration", "orders", "add a note")
-    [made] = (project / "src" / "acme_shop" / "modules" / "orders" / "migrations").glob("orders_0002_*.py")
+    [made] = (project / "src" / "acme_shop" / "modules" / "orders" / "migrations").glob("orders_*_add_a_note.py")
     text = made.read_text(encoding="utf-8")
     made.write_text(text.replace('op.execute("")', 'op.execute("ALTER TABLE orders ADD COLUMN note text")', 1))
     run(project, "uv", "run", "ruff", "format", "--check")

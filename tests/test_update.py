@@ -95,7 +95,7 @@ def test_months_of_work_are_kept_by_a_release(repository: Path, tmp_path: Path) 
 
 
 def test_a_project_that_is_older_than_identity_goes_on_without(tmp_path: Path) -> None:
-    """Nobody is asked for a token by an update; a new project begins with them, and a living one may change its answer."""
+    """No update asks for tokens; a new project begins with them, and a living one may change its answer."""
     repository = build_repository(tmp_path / "template", earlier_releases())
     project = start(repository, tmp_path / "acme-shop")
     assert "auth" not in answers_of(project)

@@ -39,6 +39,8 @@ class Error(Exception):
     title: ClassVar[str] = "Internal error"
     type: ClassVar[str] = "urn:problem-type:error"
     retry_after: int | None = None
+    # Names of header fields that the answer has besides Retry-After, for the OpenAPI document.
+    sends: ClassVar[Sequence[str]] = ()
 
     def __init_subclass__(cls) -> None:
         cls.type = "urn:problem-type:" + re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
@@ -62,6 +64,7 @@ class Unauthorized(Error):
 
     status = 401
     title = "Unauthorized"
+    sends = ("WWW-Authenticate",)
 
     def headers(self) -> dict[str, str]:
         """Challenge the caller; `detail` is there when it has shown something."""
@@ -73,6 +76,7 @@ class Forbidden(Error):
 
     status = 403
     title = "Forbidden"
+    sends = ("WWW-Authenticate",)
 
     def __init__(self, scopes: Sequence[str]) -> None:
         super().__init__("A scope is missing.")
@@ -151,6 +155,7 @@ class TooManyRequests(Error):
 
     status = 429
     title = "Too many requests"
+    retry_after = 1
 
     def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
         super().__init__(detail)

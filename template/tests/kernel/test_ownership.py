@@ -18,7 +18,7 @@ async def take(client: AsyncClient, key: str = "a") -> dict[str, Any]:
 
 def told(answer: Response) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Give all of an answer that does not differ from request to request."""
-    ids = {"request_id", "x-request-id"}
+    ids = {"request_id", "trace_id", "x-request-id"}
     body = {name: value for name, value in answer.json().items() if name not in ids}
     return answer.status_code, body, {name: value for name, value in answer.headers.items() if name not in ids}
 

@@ -70,13 +70,20 @@ def test_packages_below_one_have_a_cap(default_project: Path) -> None:
             assert re.search(r",<\d", requirement), requirement
 
 
-def test_the_concepts_name_paths_that_exist(default_project: Path) -> None:
-    text = (default_project / "docs" / "concepts.md").read_text(encoding="utf-8")
-    rows = [line.split("|") for line in text.splitlines() if line.startswith("| ")][1:]
-    assert len(rows) == 14
-    folders = [default_project, default_project / "tests", default_project / "src" / "acme_shop"]
-    for row in rows:
-        for name in re.findall(r"`([^` ]+)`", row[3] + row[4]):
+@pytest.mark.parametrize("auth", ["oidc", "api_key", "none"])
+def test_concepts_and_promises_name_paths_that_exist(render: Render, auth: str) -> None:
+    project = render(auth=auth)
+    text = (project / "docs" / "concepts.md").read_text(encoding="utf-8")
+    concepts, promises = (
+        [line.split("|") for line in part.splitlines() if line.startswith("| ")][1:]
+        for part in text.split("## Promises")
+    )
+    assert (len(concepts), len(promises)) == (14, 18 if auth == "none" else 19)
+    folders = [project, project / "tests", project / "src" / "acme_shop"]
+    for cell in [*(row[3] + row[4] for row in concepts), *(row[2] for row in promises)]:
+        names = re.findall(r"`([^` ]+)`", cell)
+        assert names, cell
+        for name in names:
             assert any(list(folder.glob(name.rstrip("/"))) for folder in folders), name
 
 

@@ -5,11 +5,12 @@ service would notice. A restore leaves what is there alone: it wants an empty da
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dev import environment, postgres
 
@@ -23,7 +24,7 @@ def backup(url: str, *arguments: str) -> int:
     file: Path = parser.parse_args(arguments).file
     unfinished = file.with_name(f"{file.name}.unfinished")
     unfinished.touch(mode=0o600)
-    _call("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={unfinished}", url)
+    _call("pg_dump", url, "--format=custom", "--no-owner", "--no-privileges", f"--file={unfinished}")
     unfinished.replace(file)
     print(f"Written to {file}.")
     return 0
@@ -42,25 +43,31 @@ def restore(url: str, *arguments: str) -> int:
     name = urlsplit(target).path[1:]
     if _ask(target, TABLES) != "0":
         raise postgres.PostgresError(f"{name} is not empty: choose another with --into NAME, which is made")
-    _call("pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", f"--dbname={target}", options.file)
+    _call("pg_restore", target, "--exit-on-error", "--single-transaction", "--no-owner", options.file)
     print(f"Restored into {name}.")
     return 0
 
 
 def _make(url: str, name: str) -> str:
-    _call("createdb", f"--maintenance-db={url}", name)
+    _call("createdb", url, name, option="--maintenance-db")
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
 def _ask(url: str, query: str) -> str:
-    return _call("psql", "--no-psqlrc", "--tuples-only", "--no-align", "--command", query, url).strip()
+    return _call("psql", url, "--no-psqlrc", "--tuples-only", "--no-align", "--command", query).strip()
 
 
-def _call(program: str, *arguments: str | Path) -> str:
-    """Run one of PostgreSQL's programs. Raises PostgresError with its words, when it fails or is not there."""
-    command: Sequence[str | Path] = [postgres.programs() / program, *arguments]
+def _call(program: str, url: str, *arguments: str | Path, option: str = "--dbname") -> str:
+    """Run one of PostgreSQL's programs, the password out of sight of those who list processes.
+
+    Raises PostgresError with its words, when it fails or is not there.
+    """
+    parts = urlsplit(url)
+    named = parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@", 1)).geturl()
+    variables = os.environ | ({"PGPASSWORD": unquote(parts.password)} if parts.password else {})
+    command: Sequence[str | Path] = [postgres.programs() / program, f"{option}={named}", *arguments]
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=variables)
     except FileNotFoundError as error:
         raise postgres.PostgresError(f"{program} is missing: name a PostgreSQL that has it in PG_BIN") from error
     if done.returncode:

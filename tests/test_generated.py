@@ -13,19 +13,27 @@ from test_questions import installed_names
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("python", ["3.12", "3.13"])
-@pytest.mark.parametrize("example", [True, False], ids=["example", "bare"])
-def test_a_new_project_passes_its_own_checks(render: Render, python: str, *, example: bool) -> None:
-    project = render(python_version=python, example=example)
+# Each Python, each way to know callers, with and without the example; projects that are updated add more.
+CASES = [
+    ("3.12", "oidc", True),
+    ("3.13", "oidc", False),
+    ("3.13", "api_key", True),
+    ("3.12", "none", False),
+]
+
+
+@pytest.mark.parametrize(("python", "auth", "example"), CASES)
+def test_a_new_project_passes_its_own_checks(render: Render, python: str, auth: str, *, example: bool) -> None:
+    project = render(python_version=python, auth=auth, example=example)
     run(project, "uv", "run", "just", "setup")
     assert re.search(r"\d+ passed", run(project, "uv", "run", "just", "check"))
     assert (project / "uv.lock").exists()
     run(project, "uv", "sync", "--locked")
 
 
-@pytest.mark.parametrize("example", [True, False], ids=["example", "bare"])
-def test_pyright_is_content_with_the_strictest_settings(render: Render, *, example: bool) -> None:
-    project = render(example=example)
+@pytest.mark.parametrize(("auth", "example"), [("oidc", True), ("api_key", False), ("none", True)])
+def test_pyright_is_content_with_the_strictest_settings(render: Render, auth: str, *, example: bool) -> None:
+    project = render(auth=auth, example=example)
     run(project, "uv", "sync")
     paths = {"include": ["src", "dev", "tests"], "extraPaths": ["src", "."], "venvPath": ".", "venv": ".venv"}
     (project / "pyrightconfig.json").write_text(json.dumps(paths | {"typeCheckingMode": "strict"}))

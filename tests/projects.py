@@ -3,6 +3,8 @@
 import os
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,26 @@ def run(project: Path, *command: str, **variables: str) -> str:
     done = attempt(project, *command, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+HOLD_DATABASE = """
+import sys
+from dev.postgres import database
+with database("held") as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_database(project: Path) -> Iterator[str]:
+    """Lend an empty database on the project's own embedded PostgreSQL, until the block ends."""
+    command = ["uv", "run", "--quiet", "python", "-c", HOLD_DATABASE]
+    with subprocess.Popen(command, cwd=project, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 def answers_of(project: Path) -> dict[str, Any]:

@@ -14,21 +14,12 @@ from urllib.request import urlopen
 import pytest
 from conftest import Render
 from demo import free_ports
-from projects import run
+from projects import held_database, run
 
 pytestmark = pytest.mark.slow
 # The client and, where the public registry is out of reach, the base images to stand in for the project's own.
 DOCKER = os.environ.get("DOCKER") or shutil.which("docker") or "docker"
 BASES = [f"--build-arg={name}={value}" for name in ("PYTHON_IMAGE", "UV_IMAGE") if (value := os.environ.get(name))]
-
-
-HOLD_DATABASE = """
-import sys
-from dev.postgres import database
-with database("image") as url:
-    print(url, flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,13 +48,8 @@ def project(render: Render) -> Path:
 
 @pytest.fixture
 def database(project: Path) -> Iterator[str]:
-    """The project's own embedded PostgreSQL, until its standard input is closed."""
-    command = ["uv", "run", "--quiet", "python", "-c", HOLD_DATABASE]
-    with subprocess.Popen(command, cwd=project, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin
-        assert process.stdout
-        yield process.stdout.readline().strip()
-        process.stdin.close()
+    with held_database(project) as url:
+        yield url
 
 
 def test_the_image_serves_as_an_unprivileged_user_with_a_read_only_root(project: Path, database: str) -> None:

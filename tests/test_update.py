@@ -60,6 +60,11 @@ def release(repository: Path) -> None:
     replace(template / "README.md.jinja", "## Test\n", "## Test it\n")
     replace(template / ".github" / "workflows" / "check.yml", "timeout-minutes: 15", "timeout-minutes: 20")
     append(package / "kernel" / "errors.py", '\n\nclass Gone(Error):\n    status = 410\n    title = "Gone"\n')
+    replace(
+        template / "docs" / "problems.md",
+        "| `precondition-failed`",
+        "| `gone` | 410 | Gone | - |\n| `precondition-failed`",
+    )
     (package / "kernel" / "clock.py").write_text('"""The time."""\n')
     migrations = package / "kernel" / "migrations"
     newest = len(list(migrations.glob("kernel_*")))

@@ -78,12 +78,14 @@ class Forbidden(Error):
     title = "Forbidden"
     sends = ("WWW-Authenticate",)
 
-    def __init__(self, scopes: Sequence[str]) -> None:
-        super().__init__("A scope is missing.")
+    def __init__(self, scopes: Sequence[str] = ()) -> None:
+        super().__init__("A scope is missing." if scopes else None)
         self.scopes = scopes
 
     def headers(self) -> dict[str, str]:
         """Name what is needed (RFC 6750, section 3.1)."""
+        if not self.scopes:
+            return {}
         return {"www-authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(self.scopes)}"'}
 
 

@@ -28,4 +28,4 @@ async def test_a_route_keeps_to_its_budget(client: AsyncClient, statements: list
     statements.clear()
     answer = await client.request(method, "/v1/orders" + path.format(id=placed[0]["id"]), **options)
     assert answer.is_success
-    assert len(statements) == budget
+    assert len(statements) <= budget

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dev import environment
+from dev import environment, postgres
 
 
 @pytest.fixture
@@ -32,3 +32,14 @@ def test_the_shell_comes_before_the_file_and_the_file_before_what_is_made(projec
     os.environ["SIGNING_KEYS"] = "of the shell"
     with environment.prepare():
         assert os.environ["SIGNING_KEYS"] == "of the shell"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:5432", "localhost", "[::1]:5432"])
+def test_a_database_on_this_machine_may_be_emptied(host: str) -> None:
+    environment.require_local(f"postgresql://shop:secret@{host}/shop")
+
+
+@pytest.mark.parametrize("host", ["db.example.org", "localhost.example.org", "10.0.0.1", ""])
+def test_one_elsewhere_is_neither_emptied_nor_filled(host: str) -> None:
+    with pytest.raises(postgres.PostgresError, match="only one on this machine is emptied or filled"):
+        environment.require_local(f"postgresql://shop:secret@{host}/shop")

@@ -15,17 +15,23 @@ THING: dict[str, Any] = {
     "type": "object",
     "properties": {"id": {"type": "string", "format": "uuid"}, "state": {"enum": ["new", "old"]}},
     "required": ["id"],
+    "examples": [{"id": "0198d0b6-79d5-7c5e-a1d5-0e2f5c2f3a4b"}],
 }
 ORDERED: dict[str, Any] = {
     "type": "object",
-    "properties": {"text": {"type": "string", "maxLength": 10, "minLength": 1}, "tags": {"type": "array", "items": {}}},
+    "properties": {
+        "text": {"type": "string", "maxLength": 10, "minLength": 1},
+        "tags": {"type": "array", "items": {}, "maxItems": 9},
+    },
     "required": ["text"],
+    "examples": [{"text": "a"}],
 }
 
 
 def document() -> dict[str, Any]:
     """Describe one route; each call gives another copy."""
     operation = {
+        "tags": ["things"],
         "parameters": [{"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 100}}],
         "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ordered"}}}},
         "responses": {
@@ -146,6 +152,12 @@ def test_before_the_first_release_only_the_code_is_compared_with(project: Path) 
         openapi.check(project)
     (project / openapi.DOCUMENT).unlink()
     with pytest.raises(openapi.DocumentError, match="is missing: type `uv run just openapi`"):
+        openapi.check(project)
+
+
+def test_a_broken_rule_fails(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now(project, changed("ordered properties text maxLength", None), monkeypatch)
+    with pytest.raises(openapi.DocumentError, match=r"- POST /v1/things: body\.text has no bound"):
         openapi.check(project)
 
 

@@ -1,0 +1,29 @@
+"""The routes of the application by their whole paths, however deep one router includes another."""
+
+from collections.abc import Iterable
+
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import BaseRoute
+from starlette.types import Scope
+
+UNMATCHED = "unmatched"
+
+
+class Routes:
+    """What the application answers at."""
+
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        found = iter_route_contexts(list(routes))
+        self._routes = [route for route in found if isinstance(route.original_route, APIRoute)]
+
+    def methods_at(self, path: str) -> set[str]:
+        """Gather the methods of all routes at this path; the framework has the first's only."""
+        here = [route for route in self._routes if route.path_regex.match(path)]
+        return {method for route in here for method in route.methods or ()}
+
+    def template_of(self, scope: Scope) -> str:
+        """Give the template of the path that the framework has found for a request, or `unmatched`."""
+        matched = [route for route in self._routes if route.original_route is scope.get("route")]
+        if len(matched) > 1:  # its router is included more than once
+            matched = [route for route in matched if route.path_regex.match(scope["path"])]
+        return matched[0].path or "" if matched else UNMATCHED

@@ -1,12 +1,13 @@
 """Renders the template in process, from a plain copy of its files as they are now, or from its releases."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import copier
 import pytest
+from copier._main import Worker
 from releases import ROOT, add_working_tree, build_repository, earlier_releases, git
 from render import copy_template
 
@@ -19,6 +20,14 @@ def text_files(project: Path) -> list[Path]:
     """List the files of a project that the template wrote."""
     beside = {".git", ".venv", "__pycache__"}
     return sorted(path for path in project.rglob("*") if path.is_file() and beside.isdisjoint(path.parts))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_processes() -> Generator[None]:
+    """Spare the `git config` that Copier starts for each file it writes, to learn that git sees modes by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Worker, "_sync_git_index_executable_bit", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="session")

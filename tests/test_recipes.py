@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from months import adapt_the_workflow, add_a_module, add_dependencies, append, replace, rewrite_the_readme, work
-from projects import answers_of, attempt, conflicts_of, run, start, tree
+from projects import answers_of, attempt, check_but_for_the_kernel, conflicts_of, run, start, tree
 from releases import commit, current_version, git
 from test_render import traces_of_the_example
 from test_update import release
@@ -153,7 +153,6 @@ def test_dropping_the_example_leaves_what_was_never_there(repository: Path, proj
     left = tree(project)
     assert left.keys() - tree(fresh).keys() == {".dev/secrets", ".env", "openapi.json", "uv.lock"}
     assert {name: left[name] for name in tree(fresh)} == tree(fresh)
-    run(project, "uv", "run", "just", "check")
 
 
 IMPORTS = [
@@ -222,7 +221,7 @@ def test_a_module_beside_the_example_outlives_it(project: Path) -> None:
     work(project, [add_a_module])
     assert just(project, "drop-example")[0] == 0
     assert (project / "src" / "acme_shop" / "modules" / "invoices" / "service.py").exists()
-    run(project, "uv", "run", "just", "check")
+    check_but_for_the_kernel(project)
 
 
 @pytest.fixture

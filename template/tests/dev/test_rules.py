@@ -48,7 +48,7 @@ def test_what_keeps_the_rules_is_not_named() -> None:
 def test_a_path_in_another_style_is_named(path: str) -> None:
     made = document()
     made["paths"] = {path: {"put": operation(made)}}
-    assert findings(made) == [f"PUT {path}: write the path as /v1/small-words/{{name_of_a_value}}"]
+    assert findings(made) == [f"PUT {path}: write the path as " + "/v1/small-words/{name_of_a_value}"]
 
 
 def test_an_operation_without_a_tag_is_named() -> None:

@@ -13,7 +13,7 @@ LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 
 def breaks(before: Json, after: Json) -> list[str]:
     """Name each break as `METHOD /path: what`."""
-    found = []
+    found: list[str] = []
     for path, operations in before["paths"].items():
         for method, operation in operations.items():
             later = after["paths"].get(path, {}).get(method)

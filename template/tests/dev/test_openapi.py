@@ -155,10 +155,10 @@ def test_before_the_first_release_only_the_code_is_compared_with(project: Path) 
         openapi.check(project)
 
 
-def test_a_broken_rule_fails(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_keep_the_rules_is_said_and_passes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\n" not in openapi.check(project)
     now(project, changed("ordered properties text maxLength", None), monkeypatch)
-    with pytest.raises(openapi.DocumentError, match=r"- POST /v1/things: body\.text has no bound"):
-        openapi.check(project)
+    assert "\n- POST /v1/things: body.text has no bound" in openapi.check(project)
 
 
 def test_a_break_fails_until_it_is_declared_for_this_release(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

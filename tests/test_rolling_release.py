@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_release_before_runs_on_the_new_schema(released: Path, tmp_path: Path) -> None:
-    new = start(released, tmp_path / "new" / "acme-shop")
-    before = start(released, tmp_path / "before" / "acme-shop", f"v{earlier_releases()[-1].version}")
+    new = start(released, tmp_path / "new" / "acme-shop", auth="none")
+    before = start(released, tmp_path / "before" / "acme-shop", f"v{earlier_releases()[-1].version}", auth="none")
     with held_database(new) as url:
         run(new, "uv", "run", "acme-shop", "migrate", DATABASE_URL=url)
         with serving(before, url) as api:

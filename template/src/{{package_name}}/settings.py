@@ -49,7 +49,8 @@ def _networks(text: str) -> str:
 
 type Rate = Annotated[str, AfterValidator(_rate)]
 type RedisUrl = Annotated[SecretStr, AfterValidator(partial(_address, schemes=("redis", "rediss", "unix")))]
-type ProxyUrl = Annotated[SecretStr, AfterValidator(partial(_address, schemes=("http", "https")))]
+# An address of a kind that often holds a password or a token.
+type SecretHttpUrl = Annotated[SecretStr, AfterValidator(partial(_address, schemes=("http", "https")))]
 type Networks = Annotated[str, AfterValidator(_networks)]
 
 
@@ -151,7 +152,7 @@ class EdgeSettings(EnvironmentSettings):
 class HttpClientSettings(EnvironmentSettings):
     """How other services are called."""
 
-    http_client_proxy: ProxyUrl = Field(
+    http_client_proxy: SecretHttpUrl = Field(
         SecretStr(""), description="http://user:password@host:port of a proxy, which then guards what may be called"
     )
     http_client_allowed_networks: Networks = Field(

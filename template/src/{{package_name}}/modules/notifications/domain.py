@@ -18,3 +18,10 @@ class Notification:
     order_id: UUID
     text: str
     created_at: datetime
+
+
+class NotTaken(Exception):
+    """The webhook answered, and not that it takes the notification."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the webhook answered {status}")

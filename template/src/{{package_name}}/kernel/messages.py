@@ -50,3 +50,7 @@ class Event(Message):
 
 class Task(Message):
     """Something to be done; exactly one handler does it."""
+
+
+class TrackedTask(Task):
+    """Something that takes its time, and that who asked for it can follow at `/v1/jobs/{id}`."""

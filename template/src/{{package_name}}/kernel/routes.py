@@ -15,11 +15,19 @@ class Routes:
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         found = iter_route_contexts(list(routes))
         self._routes = [route for route in found if isinstance(route.original_route, APIRoute)]
+        self._literals = {route.path for route in self._routes if "{" not in (route.path or "")}
 
     def methods_at(self, path: str) -> set[str]:
         """Gather the methods of all routes at this path; the framework has the first's only."""
-        here = [route for route in self._routes if route.path_regex.match(path)]
+        if self.has_literal(path):
+            here = [route for route in self._routes if route.path == path]
+        else:
+            here = [route for route in self._routes if route.path_regex.match(path)]
         return {method for route in here for method in route.methods or ()}
+
+    def has_literal(self, path: str) -> bool:
+        """Answer whether a route has this path word for word: then it is no value of another's parameter."""
+        return path in self._literals
 
     def template_of(self, scope: Scope) -> str:
         """Give the template of the path that the framework has found for a request, or `unmatched`."""

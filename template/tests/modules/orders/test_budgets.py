@@ -13,6 +13,7 @@ type Sent = tuple[str, str, dict[str, Any]]
 # A POST claims, inserts, records, queues and keeps the answer; a change locks and writes.
 BUDGETS: Sequence[tuple[Sent, int]] = [
     (("POST", "", {"json": order()}), 5),
+    (("POST", "/export", {}), 5),
     (("GET", "", {}), 1),
     (("GET", "/{id}", {}), 1),
     (("GET", "/{id}/history", {}), 2),

@@ -100,7 +100,7 @@ def test_the_recipes_of_the_readme_exist(default_project: Path) -> None:
         assert named <= recipes
     assert recipes == {
         *("setup", "dev", "api", "worker", "test", "check", "fix", "migrate", "migration", "db", "reset", "seed"),
-        *("jobs", "openapi", "fuzz", "image", "update", "drop-example", "token", "backup", "restore"),
+        *("jobs", "openapi", "fuzz", "bench", "image", "update", "drop-example", "token", "backup", "restore"),
     }
 
 

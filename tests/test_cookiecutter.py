@@ -147,6 +147,7 @@ def hooks_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 # The files
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hooks_in_this_process")
 @pytest.mark.parametrize("answers", [{}, *PAIRS], ids=lambda answers: "-".join(str(v)[:10] for v in answers.values()))
 def test_both_doors_give_the_same_project(
@@ -173,6 +174,7 @@ def test_answers_of_the_command_line_arrive_and_the_next_commands_are_said(door:
     assert tree(tmp_path / "out/there/my-shop-7-7") == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--output-dir", "elsewhere")])
 def test_a_relative_folder_is_taken_from_where_cookiecutter_was_started(
     tmp_path: Path, options: tuple[str, ...]
@@ -187,6 +189,7 @@ def test_a_relative_folder_is_taken_from_where_cookiecutter_was_started(
 # Versions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["git+file://", ""])
 def test_a_project_from_a_git_repository_is_the_same_and_takes_the_next_release(
     repository: Path, tmp_path: Path, prefix: str
@@ -208,6 +211,7 @@ def test_a_project_from_a_git_repository_is_the_same_and_takes_the_next_release(
     assert (project / "src/acme_shop/kernel/clock.py").exists()
 
 
+@pytest.mark.slow
 def test_the_newest_release_is_rendered_and_an_older_one_when_it_is_named(
     repository: Path, address: str, tmp_path: Path
 ) -> None:
@@ -219,6 +223,7 @@ def test_the_newest_release_is_rendered_and_an_older_one_when_it_is_named(
         assert f"_commit: {tag}\n" in (tmp_path / "acme-shop/.copier-answers.yml").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_question_that_the_release_does_not_ask_is_not_dropped_in_silence(
     repository: Path, address: str, tmp_path: Path
 ) -> None:
@@ -343,6 +348,7 @@ def compare(door: Path, answers: dict[str, Any]) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hooks_in_this_process")
 @pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=ascii)
 def test_a_hostile_answer_is_refused_or_stays_text(door: Path, text: str) -> None:

@@ -99,6 +99,7 @@ def test_months_of_work_are_kept_by_a_release(repository: Path, tmp_path: Path) 
     assert answers_of(project)["_commit"] == "v99.0.0"
 
 
+@pytest.mark.slow
 def test_a_project_that_is_older_than_identity_goes_on_without(tmp_path: Path) -> None:
     """No update asks for tokens; a new project begins with them, and a living one may change its answer."""
     before = [release for release in earlier_releases() if release.version < "0.3"]

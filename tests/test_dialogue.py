@@ -59,7 +59,7 @@ def test_enter_at_each_question_makes_the_default_project(
     terminal = start()
     keep(terminal, asked[:-1])
     screen = terminal.wait_for(asked[-1])
-    assert screen.startswith("Seven questions; Enter keeps what is offered")
+    assert screen.startswith("Eight questions; Enter keeps what is offered")
     assert re.findall(r"🎤 (.*)", screen) == asked
     assert len(asked) <= 9
     terminal.press(ENTER)

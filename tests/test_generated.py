@@ -13,27 +13,31 @@ from test_questions import installed_names
 pytestmark = pytest.mark.slow
 
 
-# Each Python, each way to know callers, with and without the example; projects that are updated add more.
+# Each Python, each way to know callers, each engine, with and without the example; projects that are updated add more.
 CASES = [
-    ("3.12", "oidc", True),
-    ("3.13", "oidc", False),
-    ("3.13", "api_key", True),
-    ("3.12", "none", False),
+    ("3.12", "oidc", "postgres", True),
+    ("3.13", "oidc", "nats", False),
+    ("3.13", "api_key", "postgres", True),
+    ("3.12", "none", "nats", False),
 ]
 
 
-@pytest.mark.parametrize(("python", "auth", "example"), CASES)
-def test_a_new_project_passes_its_own_checks(render: Render, python: str, auth: str, *, example: bool) -> None:
-    project = render(python_version=python, auth=auth, example=example)
+@pytest.mark.parametrize(("python", "auth", "engine", "example"), CASES)
+def test_a_new_project_passes_its_own_checks(
+    render: Render, python: str, auth: str, engine: str, *, example: bool
+) -> None:
+    project = render(python_version=python, auth=auth, queue_engine=engine, example=example)
     run(project, "uv", "run", "just", "setup")
     assert re.search(r"\d+ passed", run(project, "uv", "run", "just", "check"))
     assert (project / "uv.lock").exists()
     run(project, "uv", "sync", "--locked")
 
 
-@pytest.mark.parametrize(("auth", "example"), [("oidc", True), ("api_key", False), ("none", True)])
-def test_pyright_is_content_with_strict_settings(render: Render, auth: str, *, example: bool) -> None:
-    project = render(auth=auth, example=example)
+@pytest.mark.parametrize(
+    ("auth", "engine", "example"), [("oidc", "postgres", True), ("api_key", "nats", False), ("none", "postgres", True)]
+)
+def test_pyright_is_content_with_strict_settings(render: Render, auth: str, engine: str, *, example: bool) -> None:
+    project = render(auth=auth, queue_engine=engine, example=example)
     run(project, "uv", "sync")
     paths = {"include": ["src", "dev", "tests"], "extraPaths": ["src", "."], "venvPath": ".", "venv": ".venv"}
     # JSON that was read, and what libraries leave untyped, are unknown to it where mypy says Any.
@@ -43,14 +47,14 @@ def test_pyright_is_content_with_strict_settings(render: Render, auth: str, *, e
 
 
 def test_the_lowest_versions_it_names_are_enough(render: Render) -> None:
-    project = render(python_version="3.12")
+    project = render(python_version="3.12", queue_engine="nats")
     run(project, "uv", "sync", "--resolution", "lowest-direct")
     printed = run(project, "uv", "run", "--no-sync", "pytest", "-n", "2")
     assert re.search(r"\d+ passed", printed)
 
 
 def test_no_project_may_have_the_name_of_something_it_installs(render: Render) -> None:
-    project = render()
+    project = render(queue_engine="nats")
     run(project, "uv", "sync")
     own = {"acme_shop"}
     text = (ROOT / "includes" / "names.jinja").read_text(encoding="utf-8")

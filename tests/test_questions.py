@@ -149,10 +149,10 @@ def test_every_question_has_a_default_and_a_help_that_fits_a_narrow_terminal() -
 
 def test_the_number_of_questions_is_said_truly() -> None:
     asked = [name for name, question in QUESTIONS.items() if question.get("ask", True)]
-    assert len(asked) == 7
-    assert "Seven questions" in (ROOT / "copier.yml").read_text(encoding="utf-8")
+    assert len(asked) == 8
+    assert "Eight questions" in (ROOT / "copier.yml").read_text(encoding="utf-8")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "Seven questions" in readme
+    assert "Eight questions" in readme
     assert re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE) == asked
 
 

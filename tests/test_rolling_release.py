@@ -29,11 +29,11 @@ def test_the_release_before_runs_on_the_new_schema(released: Path, tmp_path: Pat
 
 
 @contextmanager
-def serving(project: Path, database: str) -> Iterator[str]:
+def serving(project: Path, database: str, **more: str) -> Iterator[str]:
     """Run both processes of a project that has been migrated for, and give the address of its API."""
     names = ("API_PORT", "API_OPERATIONS_PORT", "WORKER_OPERATIONS_PORT")
     ports = {name: str(port) for name, port in zip(names, free_ports(len(names)), strict=True)}
-    variables = os.environ | ports | {"DATABASE_URL": database, "SIGNING_KEYS": token_urlsafe(32)}
+    variables = os.environ | ports | {"DATABASE_URL": database, "SIGNING_KEYS": token_urlsafe(32)} | more
     variables.pop("VIRTUAL_ENV", None)
     log = project.with_name("log")
     run(project, "uv", "sync")

@@ -35,6 +35,7 @@ CHANGES: dict[str, Sequence[Any]] = {
     "user_email": ["ann@example.org"],
     "python_version": ["3.12", "3.14"],
     "auth": ["api_key", "none"],
+    "queue_engine": ["nats"],
     "ci": ["none"],
     "example": [False],
     "license": ["MIT", "Apache-2.0"],

@@ -1,0 +1,1 @@
+"""The engines that carry jobs: each keeps the same."""

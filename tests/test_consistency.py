@@ -78,7 +78,7 @@ def test_concepts_and_promises_name_paths_that_exist(render: Render, auth: str) 
         [line.split("|") for line in part.splitlines() if line.startswith("| ")][1:]
         for part in text.split("## Promises")
     )
-    assert (len(concepts), len(promises)) == (14, 22 if auth == "none" else 23)
+    assert (len(concepts), len(promises)) == (14, 25 if auth == "none" else 26)
     folders = [project, project / "tests", project / "src" / "acme_shop"]
     for cell in [*(row[3] + row[4] for row in concepts), *(row[2] for row in promises)]:
         names = re.findall(r"`([^` ]+)`", cell)
@@ -100,7 +100,7 @@ def test_the_recipes_of_the_readme_exist(default_project: Path) -> None:
         assert named <= recipes
     assert recipes == {
         *("setup", "dev", "api", "worker", "test", "check", "fix", "migrate", "migration", "db", "reset", "seed"),
-        *("jobs", "openapi", "fuzz", "bench", "image", "update", "drop-example", "token", "backup", "restore"),
+        *("jobs", "openapi", "fuzz", "faults", "bench", "image", "update", "drop-example", "token", "backup", "restore"),
     }
 
 

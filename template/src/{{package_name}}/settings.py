@@ -99,6 +99,9 @@ class Settings(EnvironmentSettings):
         30, ge=1, le=3650, description="days the inbox and the log of the queue are kept, 1 to 3650"
     )
 
+    shutdown_delay: float = Field(
+        0, ge=0, le=60, description="seconds the API serves on after SIGTERM, for balancers to see that it is not ready"
+    )
     shutdown_timeout: Seconds = Field(20, description="seconds to finish running work after SIGTERM")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")
     log_format: Literal["json", "console"] = Field("json", description="json for machines, console for people")

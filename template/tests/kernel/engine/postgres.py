@@ -2,9 +2,11 @@
 
 import pytest
 
+from tests.kernel.engine.protocol import Use
+
 
 def use_postgres(_request: pytest.FixtureRequest) -> None:
     """Set nothing."""
 
 
-ENGINES = {"postgres": use_postgres}
+ENGINES: dict[str, Use] = {"postgres": use_postgres}

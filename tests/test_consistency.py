@@ -99,8 +99,9 @@ def test_the_recipes_of_the_readme_exist(default_project: Path) -> None:
         named = set(re.findall(r"uv run just ([a-z-]+)", path.read_text(encoding="utf-8")))
         assert named <= recipes
     assert recipes == {
-        *("setup", "dev", "api", "worker", "test", "check", "fix", "migrate", "migration", "db", "reset", "seed"),
-        *("jobs", "openapi", "fuzz", "faults", "bench", "image", "update", "drop-example", "token", "backup", "restore"),
+        *("setup", "dev", "api", "worker", "test", "check", "fix", "migrate", "migration", "db", "reset"),
+        *("seed", "jobs", "openapi", "fuzz", "faults", "bench", "image", "update", "token"),
+        *("drop-example", "backup", "restore"),
     }
 
 

@@ -42,9 +42,11 @@ async def balancer() -> AsyncGenerator[Balancer]:
     server = await asyncio.start_server(made.accept, "127.0.0.1", 0)
     made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     looking = asyncio.create_task(made.look())
-    yield made
-    looking.cancel()
-    server.close()
+    try:
+        yield made
+    finally:
+        looking.cancel()
+        server.close()
 
 
 async def _is_ready(client: AsyncClient, instance: Started) -> bool:

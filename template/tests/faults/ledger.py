@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
-COLUMNS = ("test", "acknowledged", "done", "lost", "doubled", "recovery", "beside")
+COLUMNS = ("test", "acknowledged", "done", "lost", "doubled", "unexpected", "stuck", "recovery", "beside")
 
 
 @dataclass(slots=True)
@@ -13,12 +13,15 @@ class Ledger:
 
     acknowledged: set[UUID | str] = field(default_factory=set[UUID | str])
     unknown: set[UUID | str] = field(default_factory=set[UUID | str])
+    # Jobs that were waited for in vain.
+    stuck: int = 0
 
-    def settle(self, done: Collection[UUID | str]) -> tuple[int, int, int, int]:
-        """Count what was acknowledged, done, lost and doubled, and see that nothing else was done."""
+    def settle(self, done: Collection[UUID | str]) -> tuple[int, ...]:
+        """Count what was acknowledged, done, lost and doubled, what was done that nobody asked for, what is stuck."""
         once = set(done)
-        assert once <= self.acknowledged | self.unknown
-        return len(self.acknowledged), len(once), len(self.acknowledged - once), len(done) - len(once)
+        lost, unexpected = self.acknowledged - once, once - self.acknowledged - self.unknown
+        doubled = len(done) - len(once)
+        return len(self.acknowledged), len(once), len(lost), doubled, len(unexpected), self.stuck
 
 
 def table(rows: Collection[Collection[str]]) -> str:

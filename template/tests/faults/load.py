@@ -9,6 +9,8 @@ from httpx import AsyncClient, TransportError
 from tests.faults.ledger import Ledger
 
 CALLERS = 8
+# Far longer than a whole load takes.
+LONGEST_SECONDS = 240
 # What tells a caller to come again; anything else but a success is a fault.
 AGAIN = {HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE}
 
@@ -16,7 +18,8 @@ AGAIN = {HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE}
 async def take_notes(url: str, credential: dict[str, str], texts: Iterable[str], ledger: Ledger) -> None:
     """Take a note of each text, and note which were acknowledged."""
     left = iter(texts)
-    async with AsyncClient(base_url=url, headers=credential, timeout=10) as client, asyncio.TaskGroup() as group:
+    client = AsyncClient(base_url=url, headers=credential, timeout=10)
+    async with client, asyncio.timeout(LONGEST_SECONDS), asyncio.TaskGroup() as group:
         for _ in range(CALLERS):
             group.create_task(_take(client, left, ledger))
 

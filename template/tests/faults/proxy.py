@@ -39,8 +39,10 @@ class Proxy:
             return
         both = {writer, server_writer}
         self._writers |= both
-        await asyncio.gather(self._pump(reader, server_writer), self._pump(server_reader, writer))
-        self._writers -= both
+        try:
+            await asyncio.gather(self._pump(reader, server_writer), self._pump(server_reader, writer))
+        finally:
+            self._writers -= both
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -59,9 +61,11 @@ async def proxy(target: int) -> AsyncGenerator[Proxy]:
     made = Proxy(target)
     server = await asyncio.start_server(made.accept, "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]
-    yield made
-    made.turn("resets")
-    server.close()
+    try:
+        yield made
+    finally:
+        made.turn("resets")
+        server.close()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import sleep
@@ -14,6 +15,9 @@ from dev.postgres import Cluster
 
 # What was committed outlives a kill of its processes without a wait for the disk.
 OPTIONS = ("-c", "fsync=off", "-c", "max_connections=300")
+# Not everywhere; where it is missing, pgrep is there.
+PROCESSES = Path("/proc")
+ZOMBIE = "Z"
 
 
 class Postgres:
@@ -32,36 +36,39 @@ class Postgres:
 
     def kill(self) -> None:
         """End all its processes at once."""
-        pids = self._pids()
+        pids = self.freeze()
         for pid in pids:
             _send(pid, signal.SIGKILL)
-        while any(_is_alive(pid) for pid in pids):
+        for _ in range(500):  # no longer, since another process may have got its number
+            if not any(_is_alive(pid) for pid in pids):
+                break
             sleep(0.01)
         self._pid_file.unlink(missing_ok=True)  # of a process that nobody has waited for, pg_ctl says that it runs
 
-    def freeze(self) -> None:
-        for pid in self._pids():
-            _send(pid, signal.SIGSTOP)
+    def freeze(self) -> Sequence[int]:
+        """Stop the postmaster first, which then starts no more children, and give what was frozen."""
+        return self._send_all(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        for pid in self._pids():
-            _send(pid, signal.SIGCONT)
+        self._send_all(signal.SIGCONT)
 
     def remove(self) -> None:
+        self.thaw()
         self._cluster.stop()
         shutil.rmtree(self._folder)
 
     def url(self, database: str) -> str:
         return self._cluster.url(database)
 
-    def _pids(self) -> list[int]:
-        """List the postmaster, first so that it starts no more children, and these; none when it is down."""
+    def _send_all(self, number: signal.Signals) -> Sequence[int]:
         if not self._pid_file.exists():
             return []
-        postmaster = self._pid_file.read_text().splitlines()[0]
-        command = ["/usr/bin/pgrep", "-P", postmaster]
-        children = subprocess.run(command, check=False, capture_output=True, text=True).stdout
-        return [int(pid) for pid in (postmaster, *children.split())]
+        postmaster = int(self._pid_file.read_text().splitlines()[0])
+        _send(postmaster, number)
+        children = _children_of(postmaster)
+        for pid in children:
+            _send(pid, number)
+        return [postmaster, *children]
 
 
 def _send(pid: int, number: signal.Signals) -> None:
@@ -69,10 +76,28 @@ def _send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
+def _children_of(parent: int) -> Sequence[int]:
+    if not PROCESSES.exists():
+        command = ["/usr/bin/pgrep", "-P", str(parent)]
+        return [int(pid) for pid in subprocess.run(command, check=False, stdout=subprocess.PIPE).stdout.split()]
+    pids = [int(entry.name) for entry in PROCESSES.iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if _stat(pid)[1] == str(parent)]
+
+
 def _is_alive(pid: int) -> bool:
+    if PROCESSES.exists():
+        return _stat(pid)[0] != ZOMBIE
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+    return True
+
+
+def _stat(pid: int) -> Sequence[str]:
+    """Give the state of a process and its parent; one that has gone is a zombie without any."""
+    try:
+        text = (PROCESSES / str(pid) / "stat").read_text()
+    except OSError:
+        return (ZOMBIE, "")
+    return text.rpartition(")")[2].split()[:2]

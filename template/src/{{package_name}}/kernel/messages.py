@@ -40,11 +40,7 @@ class Message(BaseModel):
 
     @classmethod
     def upgrade(cls, payload: dict[str, Any], version: int) -> dict[str, Any]:
-        """Bring the payload of an earlier version to the present form.
-
-        A message whose version is above 1 overrides it: raising NotImplementedError makes a dead letter of a payload
-        that nobody has said how to read.
-        """
+        """Bring an earlier payload to the present form; where no message overrides this, one is a dead letter."""
         raise NotImplementedError(f"{cls.__name__}.upgrade has to read version {version}, which is on the queue")
 
 

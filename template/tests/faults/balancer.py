@@ -14,7 +14,7 @@ LOOK_SECONDS = 0.1
 
 
 class Balancer:
-    """Asks each instance on its operations port, and passes connections on."""
+    """Asks each instance on its operations port, and passes connections on; to any, when none says that it is ready."""
 
     def __init__(self) -> None:
         self.instances: list[Started] = []
@@ -26,11 +26,20 @@ class Balancer:
         """See again and again who is ready."""
         async with AsyncClient(timeout=1) as client:
             while True:
-                self._ready = [each for each in self.instances if await _is_ready(client, each)]
+                asked = list(self.instances)
+                answers = await asyncio.gather(*(_is_ready(client, each) for each in asked))
+                self._ready = [each for each, is_ready in zip(asked, answers, strict=True) if is_ready]
                 await asyncio.sleep(LOOK_SECONDS)
 
+    async def add(self, instance: Started) -> None:
+        """Take the instance in, and wait until it has been seen ready."""
+        self.instances.append(instance)
+        while instance not in self._ready:
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        instance = self._ready[next(self._turn) % len(self._ready)]
+        instances = self._ready or self.instances
+        instance = instances[next(self._turn) % len(instances)]
         port = int(instance.url.rpartition(":")[2])
         server_reader, server_writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(_pump(reader, server_writer), _pump(server_reader, writer))

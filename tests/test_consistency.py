@@ -70,15 +70,18 @@ def test_packages_below_one_have_a_cap(default_project: Path) -> None:
             assert re.search(r",<\d", requirement), requirement
 
 
-@pytest.mark.parametrize("auth", ["oidc", "api_key", "none"])
-def test_concepts_and_promises_name_paths_that_exist(render: Render, auth: str) -> None:
-    project = render(auth=auth)
+@pytest.mark.parametrize(
+    ("auth", "engine", "count"),
+    [("oidc", "postgres", 26), ("api_key", "postgres", 26), ("none", "postgres", 25), ("oidc", "nats", 27)],
+)
+def test_concepts_and_promises_name_paths_that_exist(render: Render, auth: str, engine: str, count: int) -> None:
+    project = render(auth=auth, queue_engine=engine)
     text = (project / "docs" / "concepts.md").read_text(encoding="utf-8")
     concepts, promises = (
         [line.split("|") for line in part.splitlines() if line.startswith("| ")][1:]
         for part in text.split("## Promises")
     )
-    assert (len(concepts), len(promises)) == (14, 25 if auth == "none" else 26)
+    assert (len(concepts), len(promises)) == (14, count)
     folders = [project, project / "tests", project / "src" / "acme_shop"]
     for cell in [*(row[3] + row[4] for row in concepts), *(row[2] for row in promises)]:
         names = re.findall(r"`([^` ]+)`", cell)
@@ -107,12 +110,12 @@ def test_the_recipes_of_the_readme_exist(default_project: Path) -> None:
 
 def test_it_is_said_of_every_file_whose_it_is(render: Render) -> None:
     """The first row of the table that fits decides; every row fits something, and no file is left to the last one."""
-    project = render(license="MIT")
+    project = render(license="MIT", queue_engine="nats")
     rows = re.findall(
         r"^\| (`.+?`) \| (.+?) \|", (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     patterns = [(pattern, whose) for names, whose in rows for pattern in re.findall(r"`([^`]+)`", names)]
-    unused = {pattern for pattern, _ in patterns} - {"uv.lock", "openapi.json"}
+    unused = {pattern for pattern, _ in patterns} - {"uv.lock", "openapi.json", "asyncapi.json"}
     for path in text_files(project):
         name = str(path.relative_to(project))
         fits = [pattern for pattern, _ in patterns if fnmatchcase(name, f"{pattern}*")]

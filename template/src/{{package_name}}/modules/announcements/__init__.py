@@ -1,0 +1,1 @@
+"""Tells other services, over NATS, what became of an order."""

@@ -19,9 +19,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def project(repository: Path, tmp_path: Path) -> Path:
-    """A project of the newest release, set up and committed."""
-    project = start(repository, tmp_path / "acme-shop", description="A service.")
+def project(request: pytest.FixtureRequest, repository: Path, tmp_path: Path) -> Path:
+    """A project of the newest release, set up and committed; a test may ask for other answers."""
+    project = start(repository, tmp_path / "acme-shop", description="A service.", **getattr(request, "param", {}))
     git(project, "config", "user.name", "Test")
     git(project, "config", "user.email", "test@example.org")
     run(project, "uv", "run", "--quiet", "just", "setup")
@@ -141,6 +141,7 @@ def test_an_answer_is_changed_by_the_recipe(project: Path) -> None:
     assert not (project / ".github").exists()
 
 
+@pytest.mark.parametrize("project", [{}, {"queue_engine": "nats"}], ids=["postgres", "nats"], indirect=True)
 def test_dropping_the_example_leaves_what_was_never_there(repository: Path, project: Path, tmp_path: Path) -> None:
     run(project, "uv", "run", "just", "migrate")
     run(project, "uv", "run", "just", "seed")
@@ -152,7 +153,10 @@ def test_dropping_the_example_leaves_what_was_never_there(repository: Path, proj
     assert traces_of_the_example(project) == [project / ".env"]
     fresh = start(repository, tmp_path / "fresh", **answers_of(project))
     left = tree(project)
-    assert left.keys() - tree(fresh).keys() == {".dev/secrets", ".env", "openapi.json", "uv.lock"}
+    documents = {"openapi.json", "asyncapi.json"} if answers_of(project)["queue_engine"] == "nats" else {"openapi.json"}
+    assert left.keys() - tree(fresh).keys() == {".dev/secrets", ".env", "uv.lock", *documents}
+    for document in documents:
+        assert "orders" not in (project / document).read_text()
     assert {name: left[name] for name in tree(fresh)} == tree(fresh)
 
 

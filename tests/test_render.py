@@ -137,14 +137,18 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
-def test_without_the_example_no_word_refers_to_it(render: Render) -> None:
-    assert traces_of_the_example(render(example=False, project_slug="shop", description="A service.")) == []
+@pytest.mark.parametrize("engine", ["postgres", "nats"])
+def test_without_the_example_no_word_refers_to_it(render: Render, engine: str) -> None:
+    bare = {"example": False, "project_slug": "shop", "description": "A service.", "queue_engine": engine}
+    assert traces_of_the_example(render(**bare)) == []
     assert traces_of_the_example(render(description="A service.")) != []
 
 
 def traces_of_the_example(project: Path) -> list[Path]:
     """List the files that refer to the example's modules, by their words or by their paths."""
-    words, names = re.compile(r"\b[Oo]rders\b|\bOrder[A-Z]\w*|[Nn]otification"), re.compile(r"(?i)order(s|_)|notif")
+    # A listener is asyncpg's, for notifications of PostgreSQL.
+    words = re.compile(r"\b[Oo]rders\b|\bOrder[A-Z]\w*|[Nn]otification(?! listener)|\b[Aa]nnouncements\b")
+    names = re.compile(r"(?i)order(s|_)|notif|announcements")
     return [
         path
         for path in text_files(project)

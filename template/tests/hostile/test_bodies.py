@@ -10,6 +10,8 @@ from tests.hostile.conftest import CANARY, Api
 
 LIMIT = 1_048_576
 SECRET = CANARY.encode()
+# More than a busy machine needs for any of these, and less than what grows with the square of a body.
+MUCH_SECONDS = 10
 
 NO_JSON: dict[str, bytes] = {
     "nothing that ends": b'{"text": "' + SECRET,
@@ -66,14 +68,14 @@ NO_NOTE: dict[str, bytes] = {
 async def test_what_is_no_strict_json_is_refused(api: Api, name: str) -> None:
     answer = await api.post(NO_JSON[name])
     assert answer.problem.status == 400
-    assert answer.seconds < 2
+    assert answer.seconds < MUCH_SECONDS
 
 
 @pytest.mark.parametrize("name", NO_NOTE)
 async def test_json_that_is_no_note_is_refused(api: Api, name: str) -> None:
     answer = await api.post(NO_NOTE[name])
     assert answer.problem.status == 422
-    assert answer.seconds < 2
+    assert answer.seconds < MUCH_SECONDS
 
 
 @pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "Application/JSON", "application/x+json"])

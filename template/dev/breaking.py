@@ -8,6 +8,7 @@ type Json = Mapping[str, Any]
 
 # Limits that a request has to keep; a closer one breaks who has kept the earlier.
 UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
+ALTERNATIVES = ("anyOf", "oneOf", "allOf")
 LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 
 
@@ -74,14 +75,15 @@ class _Comparison:
     def schemas(self, before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
         before, after = _resolved(self._before, before), _resolved(self._after, after)
         key = (id(before), id(after), request)
-        if before == after or key in self._seen:
+        if key in self._seen:
             return
         self._seen.add(key)
         yield from _kinds(before, after, where, request=request)
         yield from _limits(before, after, where, request=request)
         yield from self._fields(before, after, where, request=request)
-        if "items" in before and "items" in after:
-            yield from self.schemas(before["items"], after["items"], f"{where}[]", request=request)
+        earlier, later = _parts(before), _parts(after)
+        for name in earlier.keys() & later.keys():
+            yield from self.schemas(earlier[name], later[name], f"{where}{name[0]}", request=request)
 
     def _fields(self, before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
         earlier, later = before.get("properties", {}), after.get("properties", {})
@@ -108,6 +110,15 @@ def _resolved(document: Json, schema: Json) -> Json:
             found = found[part.replace("~1", "/").replace("~0", "~")]
         schema = found
     return schema
+
+
+def _parts(schema: Json) -> Mapping[tuple[str, str], Json]:
+    """Give its parts but for its fields, by what the path goes on with and by what tells alternatives apart."""
+    parts = {("[]", ""): schema.get("items"), ("{}", ""): schema.get("additionalProperties")}
+    parts |= {(f"[{number}]", ""): part for number, part in enumerate(schema.get("prefixItems", ()))}
+    for branch in (branch for name in ALTERNATIVES for branch in schema.get(name, ())):
+        parts["", str(branch.get("$ref", branch.get("type")))] = branch
+    return {name: part for name, part in parts.items() if isinstance(part, dict)}
 
 
 def _kinds(before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:

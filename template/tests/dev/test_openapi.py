@@ -101,6 +101,29 @@ def test_a_change_that_breaks_clients_is_named(path: str, value: object, said: s
     assert f"POST /v1/things: {said}" in breaks(document(), changed(path, value))
 
 
+REFERENCE = {"$ref": "#/components/schemas/Part"}
+NESTED: dict[str, dict[str, Any]] = {
+    ".part": REFERENCE,
+    ".part[]": {"type": "array", "items": REFERENCE},
+    ".part{}": {"type": "object", "additionalProperties": REFERENCE},
+    ".part[1]": {"type": "array", "prefixItems": [{"type": "string"}, REFERENCE]},
+    ".part.more": {"type": "object", "properties": {"more": {"anyOf": [REFERENCE, {"type": "null"}]}}},
+}
+
+
+@pytest.mark.parametrize("where", NESTED)
+def test_a_break_is_found_wherever_a_schema_is_used(where: str) -> None:
+    before, after = (changed("thing properties part", NESTED[where]) for _ in range(2))
+    before["components"]["schemas"]["Part"] = {"type": "object", "properties": {"size": {"type": "integer"}}}
+    after["components"]["schemas"]["Part"] = {"type": "object", "properties": {}}
+    assert breaks(before, after) == [f"POST /v1/things: answer 200{where}: field size removed"]
+
+
+def test_a_schema_that_contains_itself_is_compared_once() -> None:
+    before, after = (changed("thing properties part", {"$ref": "#/components/schemas/Thing"}) for _ in range(2))
+    assert breaks(before, after) == []
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [

@@ -68,7 +68,7 @@ class _Comparison:
 
     def _contents(self, before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
         yield from (f"{where} as {kind} removed" for kind in _gone(before, after, "content"))
-        for kind in before.get("content", {}).keys() & after.get("content", {}).keys():
+        for kind in _kept(before.get("content", {}), after.get("content", {})):
             schemas = before["content"][kind].get("schema", {}), after["content"][kind].get("schema", {})
             yield from self.schemas(*schemas, where, request=request)
 
@@ -82,7 +82,7 @@ class _Comparison:
         yield from _limits(before, after, where, request=request)
         yield from self._fields(before, after, where, request=request)
         earlier, later = _parts(before), _parts(after)
-        for name in earlier.keys() & later.keys():
+        for name in _kept(earlier, later):
             yield from self.schemas(earlier[name], later[name], f"{where}{name[0]}", request=request)
 
     def _fields(self, before: Json, after: Json, where: str, *, request: bool) -> Iterator[str]:
@@ -94,8 +94,13 @@ class _Comparison:
             yield from (f"{where}: field {name} required" for name in must_now - must)
         else:
             yield from (f"{where}: field {name} no longer always there" for name in (must - must_now) & later.keys())
-        for name in earlier.keys() & later.keys():
+        for name in _kept(earlier, later):
             yield from self.schemas(earlier[name], later[name], f"{where}.{name}", request=request)
+
+
+def _kept[Name](before: Mapping[Name, Any], after: Mapping[Name, Any]) -> list[Name]:
+    """Name what both have, in one order: a schema that is used twice is compared where it is met first."""
+    return [name for name in before if name in after]
 
 
 def _gone(before: Json, after: Json, part: str) -> list[str]:
@@ -116,8 +121,11 @@ def _parts(schema: Json) -> Mapping[tuple[str, str], Json]:
     """Give its parts but for its fields, by what the path goes on with and by what tells alternatives apart."""
     parts = {("[]", ""): schema.get("items"), ("{}", ""): schema.get("additionalProperties")}
     parts |= {(f"[{number}]", ""): part for number, part in enumerate(schema.get("prefixItems", ()))}
+    alike: dict[str, list[Json]] = {}
     for branch in (branch for name in ALTERNATIVES for branch in schema.get(name, ())):
-        parts["", str(branch.get("$ref", branch.get("type")))] = branch
+        alike.setdefault(str(branch.get("$ref", branch.get("type"))), []).append(branch)
+    for kind, branches in alike.items():
+        parts |= {("", f"{kind} {number} of {len(branches)}"): branch for number, branch in enumerate(branches)}
     return {name: part for name, part in parts.items() if isinstance(part, dict)}
 
 

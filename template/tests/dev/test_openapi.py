@@ -119,6 +119,21 @@ def test_a_break_is_found_wherever_a_schema_is_used(where: str) -> None:
     assert breaks(before, after) == [f"POST /v1/things: answer 200{where}: field size removed"]
 
 
+def test_a_break_is_named_where_a_schema_is_met_first() -> None:
+    before, after = (changed("thing properties", dict.fromkeys("zebra", REFERENCE)) for _ in range(2))
+    before["components"]["schemas"]["Part"] = {"type": "object", "properties": {"size": {"type": "integer"}}}
+    after["components"]["schemas"]["Part"] = {"type": "object", "properties": {}}
+    assert breaks(before, after) == ["POST /v1/things: answer 200.z: field size removed"]
+
+
+def test_alternatives_of_one_type_are_compared_one_by_one() -> None:
+    identity, day = {"type": "string", "format": "uuid"}, {"type": "string", "format": "date"}
+    one, two, other = ({"anyOf": each} for each in ([identity], [identity, day], [day, day]))
+    at = "ordered properties text"
+    assert breaks(changed(at, one), changed(at, two)) == []
+    assert breaks(changed(at, two), changed(at, other)) == ["POST /v1/things: body.text: format changed"]
+
+
 def test_a_schema_that_contains_itself_is_compared_once() -> None:
     before, after = (changed("thing properties part", {"$ref": "#/components/schemas/Thing"}) for _ in range(2))
     assert breaks(before, after) == []

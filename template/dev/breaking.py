@@ -8,8 +8,8 @@ type Json = Mapping[str, Any]
 
 # Limits that a request has to keep; a closer one breaks who has kept the earlier.
 UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
-ALTERNATIVES = ("anyOf", "oneOf", "allOf")
 LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems")
+ALTERNATIVES = ("anyOf", "oneOf", "allOf")
 
 
 def breaks(before: Json, after: Json) -> list[str]:

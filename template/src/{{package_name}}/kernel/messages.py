@@ -41,7 +41,8 @@ class Message(BaseModel):
     @classmethod
     def upgrade(cls, payload: dict[str, Any], version: int) -> dict[str, Any]:
         """Bring an earlier payload to the present form; where no message overrides this, one is a dead letter."""
-        raise NotImplementedError(f"{cls.__name__}.upgrade has to read version {version}, which is on the queue")
+        fields = ", ".join(payload)
+        raise ValueError(f"no {cls.__name__}.upgrade reads version {version}, which is on the queue with {fields}")
 
 
 class Event(Message):

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Callable, Generator
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import copier
 import pytest
+from copier._jinja_ext import SandboxedEnvironment
 from copier._main import Worker
+from jinja2 import Environment
 from releases import ROOT, add_working_tree, build_repository, earlier_releases, git
 from render import copy_template
 
@@ -27,6 +30,24 @@ def _few_processes() -> Generator[None]:
     """Spare the `git config` that Copier starts for each file it writes, to learn that git sees modes by itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Worker, "_sync_git_index_executable_bit", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_compilations() -> Generator[None]:
+    """Spare Jinja the compilation of what it has compiled, half of its time: Copier asks for each part of each path."""
+    compiled: dict[tuple[object, ...], CodeType] = {}
+
+    def compile_once(
+        environment: Environment, source: str, name: str | None = None, filename: str | None = None
+    ) -> CodeType:
+        key = (environment.lexer, source, name)
+        if key not in compiled:
+            compiled[key] = Environment.compile(environment, source, name, filename)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SandboxedEnvironment, "compile", compile_once)
         yield
 
 

@@ -222,11 +222,11 @@ def test_tables_are_taken_down_on_this_machine_only(project: Path) -> None:
     assert git(project, "status", "--porcelain") == ""
 
 
-def test_a_module_beside_the_example_outlives_it(project: Path) -> None:
+def test_a_module_beside_the_example_outlives_it(repository: Path, project: Path, tmp_path: Path) -> None:
     work(project, [add_a_module])
     assert just(project, "drop-example")[0] == 0
     assert (project / "src" / "acme_shop" / "modules" / "invoices" / "service.py").exists()
-    check_but_for_the_kernel(project)
+    check_but_for_the_kernel(project, start(repository, tmp_path / "fresh", **answers_of(project)))
 
 
 @pytest.fixture

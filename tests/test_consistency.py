@@ -72,7 +72,7 @@ def test_packages_below_one_have_a_cap(default_project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("auth", "engine", "count"),
-    [("oidc", "postgres", 26), ("api_key", "postgres", 26), ("none", "postgres", 25), ("oidc", "nats", 27)],
+    [("oidc", "postgres", 27), ("api_key", "postgres", 27), ("none", "postgres", 26), ("oidc", "nats", 28)],
 )
 def test_concepts_and_promises_name_paths_that_exist(render: Render, auth: str, engine: str, count: int) -> None:
     project = render(auth=auth, queue_engine=engine)

@@ -29,7 +29,7 @@ ANSWERS: dict[str, list[Any]] = {
 PAIRS = [dict(zip(ANSWERS, values, strict=True)) for values in AllPairs(list(ANSWERS.values()))]
 # A ruff of a known version, whatever the project would install.
 RUFF = ("ruff", "--quiet")
-PART_BUDGETS = {"kernel": 3560, "kernel/nats": 745, "modules": 900, "modules/announcements": 50, "rest": 650}
+PART_BUDGETS = {"kernel": 3650, "kernel/nats": 735, "modules": 900, "modules/announcements": 50, "rest": 650}
 FILE_BUDGET, FUNCTION_BUDGET = 200, 40
 
 

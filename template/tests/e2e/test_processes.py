@@ -36,7 +36,7 @@ async def test_a_request_that_has_arrived_is_answered_though_the_process_was_tol
     writer.write(f"POST /v1/notes HTTP/1.1\r\n{headers}\r\n".encode() + body[:5])
     await asyncio.sleep(0.3)
     ending = asyncio.create_task(backend.api.terminate())
-    await asyncio.sleep(2)
+    await asyncio.sleep(1)
     writer.write(body[5:])
     answer = await reader.read()
     writer.close()

@@ -63,10 +63,12 @@ def _kernel(project: Path) -> dict[str, tuple[int, bytes]]:
     return {name: content for name, content in tree(project).items() if "/kernel/" in name}
 
 
+# A cluster outlives its project where it is kept beside it, and another project may come to be at the same path.
 HOLD_DATABASE = """
+import secrets
 import sys
 from dev.postgres import database
-with database("held") as url:
+with database(secrets.token_hex(8)) as url:
     print(url, flush=True)
     sys.stdin.read()
 """

@@ -28,7 +28,7 @@ def record(template: Path, folder: Path) -> str:
     """Make a project in the folder and give the screen as it is at the end."""
     first, *others = questions(template)
     # The screen is as high as the dialogue is long, so that nothing has left it.
-    with Terminal([str(COPIER), "copy", str(template), FOLDER], folder, rows=400) as terminal:
+    with Terminal([str(COPIER), "copy", str(template), FOLDER], folder, rows=2000) as terminal:
         terminal.wait_for(first)
         terminal.press(CLEAR, NAME, ENTER)
         for question in others:

@@ -10,6 +10,8 @@ import copier
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 PARTS = ("copier.yml", "includes", "template")
+# What the tools leave behind that run in `template/chassis`.
+CACHES = ("__pycache__", ".*_cache", ".coverage", ".coverage.*", ".dev", ".hypothesis", ".venv", "uv.lock")
 
 
 def render(target: Path, answers: dict[str, Any] | None = None) -> None:
@@ -25,7 +27,7 @@ def copy_template(target: Path) -> Path:
     for part in PARTS:
         source = TEMPLATE / part
         if source.is_dir():
-            shutil.copytree(source, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target / part, ignore=shutil.ignore_patterns(*CACHES))
         else:
             shutil.copy(source, target / part)
     return target

@@ -21,7 +21,7 @@ type Render = Callable[..., Path]
 
 def text_files(project: Path) -> list[Path]:
     """List the files of a project that the template wrote."""
-    beside = {".git", ".venv", "__pycache__"}
+    beside = {".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache"}
     return sorted(path for path in project.rglob("*") if path.is_file() and beside.isdisjoint(path.parts))
 
 

@@ -46,28 +46,21 @@ def run(project: Path, *command: str, **variables: str) -> str:
     return done.stdout
 
 
-CHECKS = ("ruff format --check", "ruff check", "mypy", "lint-imports", "python -m dev.squawk", "python -m dev openapi")
-# What drives the kernel alone, or takes whole processes for its other half.
-BESIDE = ("contract", "e2e", "faults", "hostile", "kernel")
+def check(project: Path, fresh: Path) -> None:
+    """Run a project's own check; its chassis is that of a new project."""
+    assert chassis_of(project) == chassis_of(fresh)
+    run(project, "uv", "run", "just", "check")
 
 
-def check_but_for_the_kernel(project: Path, fresh: Path) -> None:
-    """Run the checks of a project, but for its kernel's tests: they pass in a new project, whose kernel is the same."""
-    assert _kernel(project) == _kernel(fresh)
-    for command in CHECKS:
-        run(project, "uv", "run", *command.split())
-    run(project, "uv", "run", "just", "test", *(f"--ignore=tests/{name}" for name in BESIDE))
-
-
-def _kernel(project: Path) -> dict[str, tuple[int, bytes]]:
-    return {name: content for name, content in tree(project).items() if "/kernel/" in name}
+def chassis_of(project: Path) -> dict[str, tuple[int, bytes]]:
+    return {name: content for name, content in tree(project).items() if name.startswith("chassis/")}
 
 
 # A cluster outlives its project where it is kept beside it, and another project may come to be at the same path.
 HOLD_DATABASE = """
 import secrets
 import sys
-from dev.postgres import database
+from chassis.dev.postgres import database
 with database(secrets.token_hex(8)) as url:
     print(url, flush=True)
     sys.stdin.read()

@@ -43,14 +43,18 @@ def newest_version(changelog: str) -> str:
     return found[1]
 
 
+# Projects update from this release on; nothing before it was published.
+FIRST = (0, 6, 0)
+
+
 def earlier_releases() -> list[Release]:
-    """Give the last release of each minor version before the working tree's, oldest first: its tag, else its commit."""
+    """Give the last release of each minor version from FIRST on, before the working tree's, oldest first."""
     revisions = _revisions()
     revisions.pop(current_version(), None)
     revisions |= {tag.removeprefix("v"): tag for tag in git(ROOT, "tag", "--list", "v*.*.*").split()}
     last_of_minor: dict[str, Release] = {}
     for version in sorted(revisions, key=_numbers):
-        if _numbers(version) < _numbers(current_version()):
+        if FIRST <= _numbers(version) < _numbers(current_version()):
             last_of_minor[version.rpartition(".")[0]] = Release(version, revisions[version])
     return list(last_of_minor.values())
 

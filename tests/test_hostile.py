@@ -1,11 +1,12 @@
-"""Answers made to break something: each is refused with a reason, or is only text wherever it arrives."""
+"""Hostile answers: each is rejected with a reason, or stays plain text in every file that contains it."""
 
-# ruff: noqa: RUF001  # letters that look like others are part of it
+# ruff: noqa: RUF001  # ambiguous characters are part of the test
 
 import ast
 import itertools
 import json
 import shutil
+import subprocess
 import tempfile
 import tomllib
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from hypothesis import strategies as st
 from jinja2.exceptions import FilterArgumentError
 from projects import answers_of, change_answers, start, tree
 from releases import commit, git
+from render import copy_template
+from test_questions import described
+from test_render import RUFF
 
 pytestmark = pytest.mark.slow
 
@@ -217,9 +221,25 @@ PATHS = [
         "\ta",
     ),
 ]
+LINTED = [
+    *("0.0.0.0", "::", "/tmp/evil", "# noqa", "# type: ignore", "# fmt: off", "TODO: x", "password=hunter2"),  # noqa: S104, S108
+    *("a'b\"c", 'a"b"c\'', "'\\'\"", '"\\""', "SELECT * FROM a WHERE b = %s", "https://example.org/" + "x" * 80),
+]
 TEXTS = list(
     dict.fromkeys(
-        [*QUOTING, *EXPRESSIONS, *YAML_AND_TOML, *SCRIPTS, *CONTROLS, *PATHS, "", "x" * 100, "x" * 201, "x" * 10_000]
+        [
+            *QUOTING,
+            *EXPRESSIONS,
+            *YAML_AND_TOML,
+            *SCRIPTS,
+            *CONTROLS,
+            *PATHS,
+            *LINTED,
+            "",
+            "x" * 100,
+            "x" * 201,
+            "x" * 10_000,
+        ]
     )
 )
 FREE = ("project_name", "description", "user_name")
@@ -227,13 +247,13 @@ HARMLESS = dict.fromkeys(FREE, "harmless")
 COMPUTED = ("project_slug", "package_name", "user_email")
 
 
-class Refused(Exception):  # noqa: N818  # it is the outcome that is looked for
-    """The template did not take an answer; nothing was written."""
+class Refused(Exception):  # noqa: N818  # an outcome, not an error
+    """The template rejected an answer; nothing was written."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """A file of a project whose texts are harmless: its bytes, and what no text may change of it."""
+    """A file of a project with harmless texts: its bytes, and its structure, which no text may change."""
 
     content: bytes
     shape: object
@@ -243,9 +263,21 @@ type Controls = dict[str, Control]
 
 
 @pytest.fixture(scope="session")
-def controls(template: Path) -> Controls:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template without the code of the chassis, where no answer arrives."""
+    return without_chassis(copy_template(tmp_path_factory.mktemp("bare")))
+
+
+def without_chassis(template: Path) -> Path:
+    for folder in ("src", "tests"):
+        shutil.rmtree(template / "template" / "chassis" / folder)
+    return template
+
+
+@pytest.fixture(scope="session")
+def controls(bare: Path) -> Controls:
     with tempfile.TemporaryDirectory() as folder:
-        project = make(template, Path(folder), HARMLESS)
+        project = make(bare, Path(folder), HARMLESS)
         paths = {str(path.relative_to(project)): path for path in text_files(project)}
         return {name: Control(path.read_bytes(), shape_of(path)) for name, path in paths.items()}
 
@@ -268,7 +300,7 @@ def make(template: Path, folder: Path, answers: dict[str, Any]) -> Path:
 
 
 def shape_of(path: Path) -> object:
-    """Give the syntax tree without its strings, the tree of keys, or for other files the number of lines."""
+    """Return the syntax tree without its strings, the tree of keys, or the number of lines of other files."""
     text = path.read_text(encoding="utf-8")
     match path.suffix:
         case ".py":
@@ -279,14 +311,14 @@ def shape_of(path: Path) -> object:
             return keys(json.loads(text))
         case ".yml" | ".yaml":
             return keys(yaml.safe_load(text))
-    # Not splitlines, which also splits at characters that end no line of a file.
+    # Not splitlines, which also splits at other characters.
     return text.count("\n")
 
 
 class Blank(ast.NodeTransformer):
-    """Empties the strings of a syntax tree."""
+    """Replaces the strings of a syntax tree by empty ones."""
 
-    def visit_Constant(self, node: ast.Constant) -> ast.Constant:  # the library's name
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:  # named by ast
         return ast.Constant("") if isinstance(node.value, str) else node
 
 
@@ -297,7 +329,7 @@ def keys(value: object) -> object:
 
 
 def check(template: Path, controls: Controls, answers: dict[str, str]) -> bool:
-    """Make a project with these texts, see that they are only text in it, and answer whether they were taken."""
+    """Create a project with these texts, check that they stay text, and return whether they were accepted."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             project = make(template, Path(folder), answers)
@@ -308,15 +340,17 @@ def check(template: Path, controls: Controls, answers: dict[str, str]) -> bool:
 
 
 def check_project(project: Path, controls: Controls, texts: dict[str, str]) -> None:
-    """See that a project has the structure of the control, and each text exactly where it belongs."""
+    """Check that a project has the structure of the control, and each text exactly where it belongs."""
     paths = {str(path.relative_to(project)): path for path in text_files(project)}
     assert paths.keys() == controls.keys()
     for name, path in paths.items():
         assert path.read_bytes() == controls[name].content or shape_of(path) == controls[name].shape, name
     metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    info = tomllib.loads((project / "src/shop/entrypoints/openapi.toml").read_text(encoding="utf-8"))
     recorded = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
-    assert info == {"title": texts["project_name"], "description": texts["description"]}
+    service = project / "src" / "shop" / "service.py"
+    assert described(service) == {"title": texts["project_name"], "description": texts["description"]}
+    subprocess.run([*RUFF, "format", "--check", "--no-cache", service], cwd=project, check=True)
+    subprocess.run([*RUFF, "check", "--no-cache", service], cwd=project, check=True)
     assert metadata["description"] == texts["description"]
     assert metadata["authors"] == [{"name": texts["user_name"]}]
     assert {name: recorded[name] for name in FREE} == texts
@@ -325,54 +359,55 @@ def check_project(project: Path, controls: Controls, texts: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
-def test_a_text_is_refused_or_stays_text(template: Path, controls: Controls, text: str) -> None:
-    """All three free questions get it, one after another when it is refused."""
-    check(template, controls, dict.fromkeys(FREE, text))
+def test_a_text_is_refused_or_stays_text(bare: Path, controls: Controls, text: str) -> None:
+    """It is the answer to all three free-text questions; a text too long for two of them is also tried in one."""
+    check(bare, controls, dict.fromkeys(FREE, text))
     if len(text) > 100:
-        check(template, controls, {"project_name": "harmless", "user_name": "harmless", "description": text})
+        check(bare, controls, {"project_name": "harmless", "user_name": "harmless", "description": text})
 
 
 @pytest.mark.parametrize("question", COMPUTED)
-def test_no_text_gets_through_a_question_that_makes_names(template: Path, question: str) -> None:
+def test_no_text_is_accepted_by_a_question_for_a_name(bare: Path, question: str) -> None:
     harmless = {""} if question == "user_email" else {"yes", "no", "on", "off", "null", "nan"}
     for text in TEXTS:
         with tempfile.TemporaryDirectory() as folder:
             if text in harmless:
-                project = make(template, Path(folder), {question: text})
+                project = make(bare, Path(folder), {question: text})
                 recorded = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
                 assert recorded[question] == text
             else:
                 with pytest.raises(Refused):
-                    make(template, Path(folder), {question: text})
+                    make(bare, Path(folder), {question: text})
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)
 @given(texts=st.fixed_dictionaries(dict.fromkeys(FREE, st.text(max_size=120))))
-def test_any_text_of_unicode_is_refused_or_stays_text(
-    template: Path, controls: Controls, texts: dict[str, str]
-) -> None:
-    check(template, controls, texts)
+def test_any_unicode_text_is_refused_or_stays_text(bare: Path, controls: Controls, texts: dict[str, str]) -> None:
+    check(bare, controls, texts)
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)
 @given(text=st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=100))
-def test_any_printable_text_is_taken(template: Path, controls: Controls, text: str) -> None:
-    assert check(template, controls, dict.fromkeys(FREE, text))
+def test_any_printable_text_is_accepted(bare: Path, controls: Controls, text: str) -> None:
+    assert check(bare, controls, dict.fromkeys(FREE, text))
 
 
 def in_threes(texts: list[str]) -> list[dict[str, str]]:
-    """Give each free question one, those alike together: a text that is refused hides the two beside it."""
+    """Assign texts to the three free questions; similar ones together, as a rejected text hides the other two."""
     alike = sorted(texts, key=lambda text: (text.isprintable(), text == text.strip()))
     return [dict(zip(FREE, three, strict=False)) for three in itertools.batched(alike, 3, strict=False)]
 
 
-# An update takes its time.
+# Updates are slow.
 SAMPLE = in_threes(TEXTS[::4])
 
 
 @pytest.fixture(scope="module")
-def living(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in git, whose texts are harmless."""
+def living(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in git with harmless texts, and its template, a repository too."""
+    released = shutil.copytree(bare, tmp_path_factory.mktemp("released") / "template")
+    git(released, "init", "--quiet")
+    commit(released, "Release", "v1.0.0")
     harmless = HARMLESS | {"project_slug": "shop", "license": "MIT"}
     return start(released, tmp_path_factory.mktemp("living") / "project", **harmless)
 
@@ -384,13 +419,13 @@ def project(living: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def living_controls(living: Path) -> Controls:
-    """What the answers file says of the release is part of the control."""
+    """The controls include the release recorded in the answers file."""
     paths = {str(path.relative_to(living)): path for path in text_files(living)}
     return {name: Control(path.read_bytes(), shape_of(path)) for name, path in paths.items()}
 
 
 def refused_by(action: Callable[[], None], project: Path) -> bool:
-    """Answer whether an action is refused; then it named question and reason, and changed nothing."""
+    """Return whether an action is refused; if so, check that it names question and reason and changes nothing."""
     try:
         action()
     except (ValueError, FilterArgumentError) as error:
@@ -426,7 +461,7 @@ def test_an_answers_file_that_was_edited_is_refused_or_its_texts_stay_text(
     if refused_by(lambda: change_answers(project), project):
         assert refused_by(lambda: recopy(project), project)
         return
-    # For Copier, what the edited answers do not give is people's work, so an update leaves it.
+    # Copier takes the difference from what the edited answers give for the user's edits, and keeps it.
     assert {name for name, file in tree(project).items() if file != before[name]} == {".copier-answers.yml"}
     recopy(project)
     check_project(project, living_controls, HARMLESS | texts)

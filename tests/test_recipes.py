@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from months import adapt_the_workflow, add_a_module, add_dependencies, append, replace, rewrite_the_readme, work
-from projects import answers_of, attempt, check_but_for_the_kernel, conflicts_of, run, start, tree
+from projects import answers_of, attempt, check, conflicts_of, run, start, tree
 from releases import commit, current_version, git
 from test_render import traces_of_the_example
 from test_update import release
@@ -76,12 +76,12 @@ def test_an_update_gives_an_account(repository: Path, project: Path) -> None:
     assert status == 1
     assert printed.startswith(f"# From v{current_version()} to v99.0.0\n")
     assert "\n     M .editorconfig\n" in printed
-    assert "\n    ?? src/acme_shop/kernel/clock.py\n" in printed
+    assert "\n    ?? chassis/src/chassis/ops/_clock.py\n" in printed
     assert "\n## Conflicts\n" in printed
     assert "\n- `.github/workflows/check.yml`\n" in printed
     assert "\n## New in 99.0.0\n\nA clock.\n\nNext: " in printed
     assert f"New in {current_version()}" not in printed
-    assert '"anyio' in (project / "pyproject.toml").read_text()
+    assert '"anyio' in (project / "chassis" / "pyproject.toml").read_text()
     run(project, "uv", "lock", "--check")
 
     git(project, "checkout", "--theirs", "--", ".github/workflows/check.yml")
@@ -89,8 +89,21 @@ def test_an_update_gives_an_account(repository: Path, project: Path) -> None:
     assert just(project, "update")[:2] == (0, "Nothing changed: the project is at v99.0.0.\n")
 
 
+def test_an_edit_of_a_file_that_a_release_moves_is_kept_as_a_patch(repository: Path, project: Path) -> None:
+    replace(project / "chassis/src/chassis/http/_cors.py", "METHODS = (", "METHODS = (  # ours")
+    commit(project, "Mend the chassis")
+    release(repository)
+    status, printed, _ = just(project, "update")
+    assert status == 1
+    assert (
+        "The release moved or removed files of the chassis that you had edited: chassis/src/chassis/http/_cors.py"
+        in printed
+    )
+    assert "+METHODS = (  # ours" in (project / "chassis-edits.patch").read_text()
+
+
 def test_a_lock_that_cannot_be_made_is_said(repository: Path, project: Path) -> None:
-    replace(repository / "template" / "pyproject.toml.jinja", "structlog>=25.4", "structlog>=99")
+    replace(repository / "template" / "chassis" / "pyproject.toml", "structlog>=25.4", "structlog>=99")
     release(repository)
     status, printed, said = just(project, "update")
     assert status == 1
@@ -141,7 +154,7 @@ def test_an_answer_is_changed_by_the_recipe(project: Path) -> None:
     assert not (project / ".github").exists()
 
 
-@pytest.mark.parametrize("project", [{}, {"queue_engine": "nats"}], ids=["postgres", "nats"], indirect=True)
+@pytest.mark.parametrize("project", [{}, {"events": "nats"}], ids=["none", "nats"], indirect=True)
 def test_dropping_the_example_leaves_what_was_never_there(repository: Path, project: Path, tmp_path: Path) -> None:
     run(project, "uv", "run", "just", "migrate")
     run(project, "uv", "run", "just", "seed")
@@ -153,7 +166,7 @@ def test_dropping_the_example_leaves_what_was_never_there(repository: Path, proj
     assert traces_of_the_example(project) == [project / ".env"]
     fresh = start(repository, tmp_path / "fresh", **answers_of(project))
     left = tree(project)
-    documents = {"openapi.json", "asyncapi.json"} if answers_of(project)["queue_engine"] == "nats" else {"openapi.json"}
+    documents = {"openapi.json", "asyncapi.json"} if answers_of(project)["events"] == "nats" else {"openapi.json"}
     assert left.keys() - tree(fresh).keys() == {".dev/secrets", ".env", "uv.lock", *documents}
     for document in documents:
         assert "orders" not in (project / document).read_text()
@@ -226,7 +239,7 @@ def test_a_module_beside_the_example_outlives_it(repository: Path, project: Path
     work(project, [add_a_module])
     assert just(project, "drop-example")[0] == 0
     assert (project / "src" / "acme_shop" / "modules" / "invoices" / "service.py").exists()
-    check_but_for_the_kernel(project, start(repository, tmp_path / "fresh", **answers_of(project)))
+    check(project, start(repository, tmp_path / "fresh", **answers_of(project)))
 
 
 @pytest.fixture
@@ -257,7 +270,7 @@ def test_the_workflow_proposes_a_release_once(
     repository: Path, project: Path, forge: dict[str, str], tmp_path: Path
 ) -> None:
     steps = steps_of_the_workflow(project)
-    assert steps == ["uv sync --locked", "uv run python -m dev.propose"]
+    assert steps == ["uv sync --locked", "uv run python -m chassis.dev propose"]
     for step in steps:
         printed = run(project, "bash", "-e", "-c", step, **forge)
     assert printed == "The project has the newest release.\n"
@@ -282,7 +295,7 @@ def test_a_proposal_with_conflicts_is_a_draft_that_names_them(
     repository: Path, project: Path, forge: dict[str, str], tmp_path: Path
 ) -> None:
     work(project, [rewrite_the_readme])
-    replace(repository / "template" / "README.md.jinja", "A modular monolith", "One monolith")
+    replace(repository / "template" / "README.md.jinja", "# {{ project_name }}", "# The {{ project_name }}")
     release(repository)
     run(project, "bash", "-e", "-c", steps_of_the_workflow(project)[-1], **forge)
     request = (tmp_path / "requests").read_text()
@@ -298,14 +311,14 @@ def test_where_there_are_no_drafts_the_title_says_it(
     replace(program, '"pr create")', '"pr create") case "$*" in *--draft*) exit 1 ;; esac;')
     work(project, [rewrite_the_readme])
     git(project, "branch", "update-to-99.0.0")
-    replace(repository / "template" / "README.md.jinja", "A modular monolith", "One monolith")
+    replace(repository / "template" / "README.md.jinja", "# {{ project_name }}", "# The {{ project_name }}")
     release(repository)
     run(project, "bash", "-e", "-c", steps_of_the_workflow(project)[-1], **forge)
     assert "of the template, to be finished" in (tmp_path / "requests").read_text().splitlines()[0]
 
 
 def test_without_the_forges_program_it_is_said(project: Path) -> None:
-    done = attempt(project, sys.executable, "-m", "dev.propose", PATH="/nowhere")
+    done = attempt(project, sys.executable, "-m", "chassis.dev", "propose", PATH="/nowhere")
     assert (done.returncode, done.stderr) == (
         1,
         "propose: this needs GitHub's program `gh`; on a machine of yours, run `uv run just update`\n",

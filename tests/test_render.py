@@ -13,6 +13,8 @@ import pytest
 import yaml
 from allpairspy import AllPairs  # type: ignore[import-untyped]
 from conftest import ROOT, Render, source_of, text_files
+from manifest import manifest
+from projects import chassis_of
 from render import PARTS
 
 LONGEST = "a" + "-b" * 31
@@ -20,7 +22,7 @@ ANSWERS: dict[str, list[Any]] = {
     "project_slug": ["acme-shop", "x", LONGEST],
     "python_version": ["3.12", "3.13", "3.14"],
     "auth": ["oidc", "api_key", "none"],
-    "queue_engine": ["postgres", "nats"],
+    "events": ["none", "nats"],
     "ci": ["github", "none"],
     "example": [True, False],
     "license": ["none", "MIT", "Apache-2.0"],
@@ -29,7 +31,10 @@ ANSWERS: dict[str, list[Any]] = {
 PAIRS = [dict(zip(ANSWERS, values, strict=True)) for values in AllPairs(list(ANSWERS.values()))]
 # A ruff of a known version, whatever the project would install.
 RUFF = ("ruff", "--quiet")
-PART_BUDGETS = {"kernel": 3650, "kernel/nats": 735, "modules": 900, "modules/announcements": 50, "rest": 650}
+CHASSIS = ROOT / "template" / "chassis"
+# Code lines of the chassis without its tools, and of the modules of a service with the example and events.
+CHASSIS_BUDGET, MODULES_BUDGET = 4950, 885
+SERVICE_FILES, SERVICE_FILES_WITHOUT_EXAMPLE, README_LINES = 90, 60, 150
 FILE_BUDGET, FUNCTION_BUDGET = 200, 40
 
 
@@ -47,7 +52,7 @@ def test_the_pairs_cover_every_answer_with_every_other() -> None:
 
 
 def test_a_project_is_well_made(project: Path) -> None:
-    for path in text_files(project):
+    for path in service_files(project):
         text = path.read_text(encoding="utf-8")
         assert parsed(path, text), path
         assert scars(path, text) == [], path
@@ -59,6 +64,11 @@ def test_a_project_is_well_made(project: Path) -> None:
 def test_a_project_is_formatted_and_lint_clean(project: Path) -> None:
     subprocess.run([*RUFF, "format", "--check", "--no-cache"], cwd=project, check=True)
     subprocess.run([*RUFF, "check", "--no-cache"], cwd=project, check=True)
+
+
+def service_files(project: Path) -> list[Path]:
+    """List the files of a project but for the chassis, which has no Jinja."""
+    return [path for path in text_files(project) if project / "chassis" not in path.parents]
 
 
 def parsed(path: Path, text: str) -> bool:
@@ -81,18 +91,18 @@ def scars(path: Path, text: str) -> list[str]:
     found += ["no end of line at the end"] if not text.endswith("\n") else []
     found += ["blank lines at the end"] if text.endswith("\n\n") else []
     found += ["a space at the end of a line"] if re.search(r"[ \t]+$", text, re.MULTILINE) else []
-    limit = r"\n\n\n\n" if path.suffix in {".py", ".mako"} else r"\n\n\n"
+    limit = r"\n\n\n\n" if path.suffix in {".py", ".mako", ".md"} else r"\n\n\n"
     found += ["too many blank lines"] if re.search(limit, text) else []
     return found
 
 
 def leftovers(text: str) -> list[str]:
     """Find Jinja that was not rendered; a workflow's own expressions begin with a dollar sign."""
-    return re.findall(r"(?<!\$)\{\{|\{%|\{#|copier-backend|cookiecutter", text)
+    return re.findall(r"(?<!\$)\{\{|\{%|\{#|cookiecutter", text)
 
 
 def test_the_checks_of_this_file_find_what_they_look_for(tmp_path: Path) -> None:
-    assert scars(tmp_path / "a.md", "a\n\n\nb \n\n") == [
+    assert scars(tmp_path / "a.yml", "a\n\n\nb \n\n") == [
         "blank lines at the end",
         "a space at the end of a line",
         "too many blank lines",
@@ -102,28 +112,46 @@ def test_the_checks_of_this_file_find_what_they_look_for(tmp_path: Path) -> None
         parsed(tmp_path / "a.toml", "a = ")
 
 
-@pytest.mark.parametrize(
-    "answers",
-    [{}, {"auth": "api_key"}, {"example": False}, {"queue_engine": "nats"}],
-    ids=["example", "api_key", "bare", "nats"],
-)
-def test_the_source_keeps_its_budget(
-    render: Render, answers: dict[str, Any], record_property: Callable[[str, object], None]
-) -> None:
-    source = source_of(render(**answers))
-    lengths = {path: source_lines(path) for path in source.rglob("*.py")}
-    assert max(lengths.values()) <= FILE_BUDGET
-    parts = dict.fromkeys(PART_BUDGETS, 0)
-    for path, length in lengths.items():
-        folders = [str(folder) for folder in path.relative_to(source).parents]
-        parts[next((folder for folder in folders if folder in parts), "rest")] += length
-    for part, budget in PART_BUDGETS.items():
-        record_property(f"lines of {part}", parts[part])
-        assert parts[part] <= budget, part
-    assert max(len(path.relative_to(source).parts) for path in lengths) <= 4
-    for path in lengths:
+def test_the_chassis_keeps_its_budget(record_property: Callable[[str, object], None]) -> None:
+    source = CHASSIS / "src" / "chassis"
+    check_lengths(source)
+    tools = {source / "dev", source / "testing"}
+    lines = sum(source_lines(path) for path in source.rglob("*.py") if tools.isdisjoint(path.parents))
+    record_property("lines of the chassis", lines)
+    assert lines <= CHASSIS_BUDGET
+
+
+def test_a_service_keeps_its_budget(render: Render, record_property: Callable[[str, object], None]) -> None:
+    project = render(events="nats")
+    check_lengths(source_of(project))
+    lines = sum(source_lines(path) for path in source_of(project).rglob("*.py"))
+    record_property("lines of the modules", lines)
+    assert lines <= MODULES_BUDGET
+    assert len((project / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
+
+
+@pytest.mark.parametrize(("example", "limit"), [(True, SERVICE_FILES), (False, SERVICE_FILES_WITHOUT_EXAMPLE)])
+def test_a_service_has_few_files(render: Render, *, example: bool, limit: int) -> None:
+    project = render(events="nats", example=example, license="MIT")
+    assert len(service_files(project)) <= limit
+
+
+def check_lengths(source: Path) -> None:
+    for path in source.rglob("*.py"):
+        assert source_lines(path) <= FILE_BUDGET, path
         for function in functions(path):
             assert (function.end_lineno or 0) - function.lineno < FUNCTION_BUDGET, f"{path}: {function.name}"
+
+
+def test_the_chassis_is_the_same_in_every_project(render: Render) -> None:
+    first = render(project_slug="first", events="nats", auth="none", license="MIT")
+    second = render(project_slug="second", example=False, ci="none")
+    assert chassis_of(first) == chassis_of(second)
+    assert list((ROOT / "template" / "chassis").rglob("*.jinja")) == []
+
+
+def test_the_manifest_is_as_the_chassis() -> None:
+    assert (CHASSIS / "MANIFEST").read_text(encoding="utf-8") == manifest(CHASSIS), "run `just manifest`"
 
 
 def source_lines(path: Path) -> int:
@@ -137,9 +165,9 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
-@pytest.mark.parametrize("engine", ["postgres", "nats"])
-def test_without_the_example_no_word_refers_to_it(render: Render, engine: str) -> None:
-    bare = {"example": False, "project_slug": "shop", "description": "A service.", "queue_engine": engine}
+@pytest.mark.parametrize("events", ["none", "nats"])
+def test_without_the_example_no_word_refers_to_it(render: Render, events: str) -> None:
+    bare = {"example": False, "project_slug": "shop", "description": "A service.", "events": events}
     assert traces_of_the_example(render(**bare)) == []
     assert traces_of_the_example(render(description="A service.")) != []
 
@@ -151,7 +179,7 @@ def traces_of_the_example(project: Path) -> list[Path]:
     names = re.compile(r"(?i)order(s|_)|notif|announcements")
     return [
         path
-        for path in text_files(project)
+        for path in service_files(project)
         if words.search(path.read_text(encoding="utf-8")) or names.search(str(path.relative_to(project)))
     ]
 
@@ -166,10 +194,10 @@ def test_a_pipeline_and_a_license_are_there_when_asked_for(render: Render) -> No
 
 
 def test_jinja_stays_out_of_the_way() -> None:
-    """Control lines are few, and none is inside a function."""
+    """Control lines are few, none is inside a function, and the chassis has none."""
     control = lines = 0
     for path in (ROOT / "template").rglob("*"):
-        if not path.is_file():
+        if not path.is_file() or CHASSIS in path.parents:
             continue
         text = path.read_text(encoding="utf-8")
         found = re.findall(r"^.*\{%.*$", text, re.MULTILINE)
@@ -177,7 +205,7 @@ def test_jinja_stays_out_of_the_way() -> None:
         lines += len(text.splitlines())
         assert path.suffix == ".jinja" or not re.search(r"(?<!\$)\{\{ (?!\{)|\{%", text), f"{path} is not rendered"
         assert path.suffix != ".jinja" or re.search(r"\{\{|\{%", text), f"{path} needs no rendering"
-        assert not (path.name.endswith(".py.jinja") and found), path
+        assert not (path.name.endswith(".py.jinja") and found) or path.name == "service.py.jinja", path
     assert control / lines < 0.04
 
 

@@ -10,14 +10,15 @@ from secrets import token_urlsafe
 import pytest
 from demo import call, confirmed, free_ports, place, wait_for
 from projects import held_database, run, start
-from releases import earlier_releases
+from test_update import release
 
 pytestmark = pytest.mark.slow
 
 
-def test_the_release_before_runs_on_the_new_schema(released: Path, tmp_path: Path) -> None:
-    new = start(released, tmp_path / "new" / "acme-shop", auth="none")
-    before = start(released, tmp_path / "before" / "acme-shop", f"v{earlier_releases()[-1].version}", auth="none")
+def test_the_release_before_runs_on_the_new_schema(repository: Path, tmp_path: Path) -> None:
+    before = start(repository, tmp_path / "before" / "acme-shop", auth="none")
+    release(repository)
+    new = start(repository, tmp_path / "new" / "acme-shop", auth="none")
     with held_database(new) as url:
         run(new, "uv", "run", "acme-shop", "migrate", DATABASE_URL=url)
         with serving(before, url) as api:

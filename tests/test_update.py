@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from manifest import write_manifest
 from months import (
     MONTHS,
     adapt_the_workflow,
@@ -15,15 +16,15 @@ from months import (
     add_a_setting,
     add_dependencies,
     append,
-    change_a_setting,
+    change_a_tool,
     delete_files,
     keep_a_changelog,
+    mend_the_chassis,
     replace,
-    rewrite_the_readme,
     work,
 )
 from projects import answers_of, change_answers, check_that_work_is_kept, conflicts_of, start, tree, update
-from releases import add_working_tree, build_repository, commit, earlier_releases, git
+from releases import commit, git
 from test_questions import QUESTIONS
 
 # Each answer, away from its default and through all its choices.
@@ -35,7 +36,7 @@ CHANGES: dict[str, Sequence[Any]] = {
     "user_email": ["ann@example.org"],
     "python_version": ["3.12", "3.14"],
     "auth": ["api_key", "none"],
-    "queue_engine": ["nats"],
+    "events": ["nats"],
     "ci": ["none"],
     "example": [False],
     "license": ["MIT", "Apache-2.0"],
@@ -47,39 +48,49 @@ LASTING = (
     add_a_setting,
     add_dependencies,
     add_a_recipe,
-    change_a_setting,
+    change_a_tool,
     keep_a_changelog,
 )
 
 
 def release(repository: Path) -> None:
-    """Make the next release: changed files, a migration for the kernel, a dependency, a file that is gone."""
+    """Make the next release: the chassis has a new file, a moved one, a migration and a floor; a file is gone."""
     template = repository / "template"
-    package = template / "src" / "{{package_name}}"
+    chassis = template / "chassis"
+    source = chassis / "src" / "chassis"
     replace(template / ".editorconfig", "max_line_length = 120", "max_line_length = 100")
-    replace(template / "pyproject.toml.jinja", '    "asyncpg>', '    "anyio>=4.11",\n    "asyncpg>')
-    replace(template / "README.md.jinja", "## Test\n", "## Test it\n")
-    replace(template / ".github" / "workflows" / "check.yml", "timeout-minutes: 15", "timeout-minutes: 20")
-    append(package / "kernel" / "errors.py", '\n\nclass Gone(Error):\n    status = 410\n    title = "Gone"\n')
-    replace(
-        template / "docs" / "problems.md",
-        "| `precondition-failed`",
-        "| `gone` | 410 | Gone | - |\n| `precondition-failed`",
-    )
-    (package / "kernel" / "clock.py").write_text('"""The time."""\n')
-    migrations = package / "kernel" / "migrations"
-    newest = len(list(migrations.glob("kernel_*")))
-    (migrations / f"kernel_{newest + 1:04}_clock.py").write_text(
-        '"""A clock."""\n\nfrom alembic import op\n\n'
-        f'revision = "kernel_{newest + 1:04}"\ndown_revision = "kernel_{newest:04}"\n'
-        "branch_labels = None\ndepends_on = None\n\n\n"
-        'def upgrade() -> None:\n    op.execute("CREATE TABLE clock (now timestamptz)")\n\n\n'
-        'def downgrade() -> None:\n    op.execute("DROP TABLE clock")\n'
-    )
+    replace(template / ".github" / "workflows" / "check.yml", "timeout-minutes: 15", "timeout-minutes: 25")
     (template / ".vscode" / "extensions.json").unlink()
+    replace(chassis / "pyproject.toml", '    "asyncpg>', '    "anyio>=4.11",\n    "asyncpg>')
+    append(source / "errors.py", '\n\nclass Gone(Error):\n    status = 410\n    title = "Gone"\n')
+    replace(chassis / "REFERENCE.md", "| `precondition-failed`", "| `gone` | 410 | Gone | - |\n| `precondition-failed`")
+    (source / "ops" / "_clock.py").write_text('"""The time."""\n')
+    (source / "http" / "_cors.py").rename(source / "http" / "_origins.py")
+    replace(source / "http" / "_application.py", "chassis.http._cors", "chassis.http._origins")
+    (source / "http" / "migrations" / "chassis_http_0002_clock.py").write_text(
+        '"""A clock."""\n\nfrom alembic import op\n\n'
+        'revision = "chassis_http_0002"\ndown_revision = "chassis_http_0001"\n'
+        "branch_labels = None\ndepends_on = None\n\n\n"
+        'def upgrade() -> None:\n    op.execute("CREATE TABLE chassis_clock (now timestamptz)")\n\n\n'
+        'def downgrade() -> None:\n    op.execute("DROP TABLE chassis_clock")\n'
+    )
+    publish(repository, "99.0.0", "A clock.")
+
+
+def second_release(repository: Path) -> None:
+    """Make one more release, which adds a question."""
+    text = (repository / "copier.yml").read_text(encoding="utf-8")
+    question = "region:\n  type: str\n  help: Region\n  default: eu\n\n"
+    (repository / "copier.yml").write_text(text.replace("license:\n", f"{question}license:\n", 1), encoding="utf-8")
+    append(repository / "template" / ".gitattributes", "*.sql text eol=lf\n")
+    publish(repository, "99.1.0", "A region.")
+
+
+def publish(repository: Path, version: str, news: str) -> None:
+    write_manifest(repository / "template" / "chassis")
     changelog = repository / "CHANGELOG.md"
-    changelog.write_text(changelog.read_text().replace("\n## ", "\n## 99.0.0\n\nA clock.\n\n## ", 1))
-    commit(repository, "Release 99.0.0", "v99.0.0")
+    changelog.write_text(changelog.read_text().replace("\n## ", f"\n## {version}\n\n{news}\n\n## ", 1))
+    commit(repository, f"Release {version}", f"v{version}")
 
 
 def test_months_of_work_are_kept_by_a_release(repository: Path, tmp_path: Path) -> None:
@@ -90,35 +101,25 @@ def test_months_of_work_are_kept_by_a_release(repository: Path, tmp_path: Path) 
     release(repository)
     update(project)
 
-    assert check_that_work_is_kept(project, head) == ["README.md", ".github/workflows/check.yml"][::-1]
-    kernel = project / "src" / "acme_shop" / "kernel"
-    assert (kernel / "clock.py").exists()
-    assert len(list((kernel / "migrations").glob("kernel_*_clock.py"))) == 1
-    assert "class Gone" in (kernel / "errors.py").read_text()
+    assert check_that_work_is_kept(project, head) == [".github/workflows/check.yml"]
+    source = project / "chassis" / "src" / "chassis"
+    assert (source / "ops" / "_clock.py").exists()
+    assert (source / "http" / "_origins.py").exists()
+    assert not (source / "http" / "_cors.py").exists()
+    assert "class Gone" in (source / "errors.py").read_text()
     assert "max_line_length = 100" in (project / ".editorconfig").read_text()
     assert not (project / ".vscode" / "extensions.json").exists()
     assert answers_of(project)["_commit"] == "v99.0.0"
 
 
-@pytest.mark.slow
-def test_a_project_that_is_older_than_identity_goes_on_without(tmp_path: Path) -> None:
-    """No update asks for tokens; a new project begins with them, and a living one may change its answer."""
-    before = [release for release in earlier_releases() if release.version < "0.3"]
-    repository = build_repository(tmp_path / "template", before)
+def test_a_fix_in_the_chassis_survives_a_release(repository: Path, tmp_path: Path) -> None:
     project = start(repository, tmp_path / "acme-shop")
-    assert "auth" not in answers_of(project)
-    add_working_tree(repository)
+    work(project, [mend_the_chassis])
+    head = git(project, "rev-parse", "HEAD").strip()
+    release(repository)
     update(project)
-    assert answers_of(project)["auth"] == "none"
-    kernel = project / "src" / "acme_shop" / "kernel"
-    assert (kernel / "anonymous.py").exists()
-    assert not (kernel / "oidc").exists()
-    assert conflicts_of(project) == []
-    commit(project, "Update")
-    change_answers(project, auth="oidc")
-    assert (kernel / "oidc").exists()
-    assert not (kernel / "anonymous.py").exists()
-    assert answers_of(start(repository, tmp_path / "new"))["auth"] == "oidc"
+    assert check_that_work_is_kept(project, head) == []
+    assert "ATTEMPTS = 5" in (project / "chassis/src/chassis/http/_router.py").read_text()
 
 
 @pytest.mark.slow
@@ -142,7 +143,7 @@ def test_only_lines_that_both_sides_changed_conflict_and_both_are_shown(reposito
     update(project)
     text = (project / ".github" / "workflows" / "check.yml").read_text()
     assert (
-        "<<<<<<< before updating\n    timeout-minutes: 30\n=======\n    timeout-minutes: 20\n>>>>>>> after updating\n"
+        "<<<<<<< before updating\n    timeout-minutes: 30\n=======\n    timeout-minutes: 25\n>>>>>>> after updating\n"
     ) in text
     assert text.endswith("      - run: uv build\n")
 
@@ -150,7 +151,7 @@ def test_only_lines_that_both_sides_changed_conflict_and_both_are_shown(reposito
 @pytest.mark.slow
 def test_work_in_files_that_a_release_leaves_alone_never_conflicts(repository: Path, tmp_path: Path) -> None:
     project = start(repository, tmp_path / "acme-shop")
-    work(project, [edit for edit in MONTHS if edit not in {adapt_the_workflow, rewrite_the_readme}])
+    work(project, [edit for edit in MONTHS if edit is not adapt_the_workflow])
     head = git(project, "rev-parse", "HEAD").strip()
     release(repository)
     update(project)
@@ -213,8 +214,8 @@ def test_a_package_that_is_renamed_first_is_renamed_without_loss(repository: Pat
     assert git(project, "rev-parse", "HEAD").strip() == head
     assert conflicts_of(project) == []
     assert [path.name for path in (project / "src").iterdir()] == ["bakery"]
-    assert "40, ge=2" in (project / "src" / "bakery" / "settings.py").read_text()
-    assert (project / "src" / "bakery" / "kernel" / "clock.py").exists()
+    assert (project / "src" / "bakery" / "modules" / "invoices" / "settings.py").exists()
+    assert (project / "chassis" / "src" / "chassis" / "ops" / "_clock.py").exists()
 
 
 @pytest.mark.parametrize("where", ["given", "recorded"])
@@ -232,7 +233,7 @@ def test_a_name_that_a_release_takes_is_not_replaced_without_a_word(repository: 
     project = start(repository, tmp_path / "bread", project_name="Bread")
     replace(repository / "includes" / "names.jinja", "\nalembic ", "\nalembic bread ")
     release(repository)
-    with pytest.raises(Exception, match="Validation error for question 'project_slug': A dependency has this name"):
+    with pytest.raises(Exception, match="Validation error for question 'project_slug': Conflicts with a dependency"):
         update(project)
     assert git(project, "status", "--porcelain") == ""
 

@@ -1,1 +1,1 @@
-"""Tests mirror the source; `sample` is a module that lives here, to prove the kernel whatever modules there are."""
+"""The tests of the service; they mirror the source."""

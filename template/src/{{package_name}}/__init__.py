@@ -1,1 +1,1 @@
-"""A modular monolith: `bootstrap.py` is the place to start reading."""
+"""A modular monolith: `service.py` says what it is, `modules/` has what it does."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from httpx import AsyncClient
@@ -19,15 +20,20 @@ def line(**changes: object) -> dict[str, Any]:
     return order(lines=[{"sku": "TEA", "quantity": 2, "unit_price": 1_250, **changes}])
 
 
+def new_key() -> dict[str, str]:
+    """Give the header that makes a POST a new request, and not a retry."""
+    return {"Idempotency-Key": str(uuid4())}
+
+
 async def place(client: AsyncClient, **changes: object) -> dict[str, Any]:
-    answer = await client.post("/v1/orders", json=order(**changes))
+    answer = await client.post("/v1/orders", json=order(**changes), headers=new_key())
     assert answer.status_code == 201
     placed: dict[str, Any] = answer.json()
     return placed
 
 
 async def test_a_placed_order_can_be_read_where_its_location_says(client: AsyncClient) -> None:
-    answer = await client.post("/v1/orders", json=order())
+    answer = await client.post("/v1/orders", json=order(), headers=new_key())
     assert answer.status_code == 201
     assert answer.json().items() >= (order() | {"total": 2_500, "status": "placed", "version": 1}).items()
     read = await client.get(answer.headers["location"])
@@ -74,8 +80,8 @@ async def test_the_largest_order_fits(client: AsyncClient) -> None:
         line(discount=1),
     ],
 )
-async def test_an_order_that_is_not_right_is_refused(client: AsyncClient, body: dict[str, Any]) -> None:
-    assert (await client.post("/v1/orders", json=body)).status_code == 422
+async def test_an_invalid_order_is_refused(client: AsyncClient, body: dict[str, Any]) -> None:
+    assert (await client.post("/v1/orders", json=body, headers=new_key())).status_code == 422
     assert (await client.get("/v1/orders")).json()["items"] == []
 
 
@@ -98,7 +104,7 @@ async def test_the_reference_can_be_changed(client: AsyncClient) -> None:
     assert (await client.get(f"/v1/orders/{placed['id']}")).json() == answer.json()
 
 
-async def test_of_changes_at_once_one_is_made(client: AsyncClient) -> None:
+async def test_one_of_several_concurrent_changes_is_made(client: AsyncClient) -> None:
     path = f"/v1/orders/{(await place(client))['id']}"
     changes = [client.patch(path, json={"reference": f"B-{number}"}, headers=FIRST) for number in range(8)]
     answers = await asyncio.gather(*changes)
@@ -122,7 +128,7 @@ async def test_an_order_is_cancelled_once(client: AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body"), [("GET", "", None), ("PATCH", "", {"reference": "B-2"}), ("POST", "/cancel", None)]
 )
-async def test_an_order_that_is_missing_is_not_found(
+async def test_a_missing_order_is_not_found(
     client: AsyncClient, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     answer = await client.request(method, f"/v1/orders/{MISSING}{path}", json=body)
@@ -141,7 +147,7 @@ FOREIGN: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "sent"), FOREIGN)
-async def test_anothers_order_answers_as_one_that_is_missing(
+async def test_the_order_of_another_owner_answers_as_a_missing_one(
     client: AsyncClient, stranger: AsyncClient, method: str, path: str, sent: dict[str, Any]
 ) -> None:
     placed = await place(client)
@@ -167,7 +173,7 @@ async def test_a_list_and_its_cursors_are_the_callers_own(
     assert (await stranger.get("/v1/orders", params=params | {"cursor": cursor})).status_code == 400
 
 
-async def test_a_key_of_anothers_order_is_free(client: AsyncClient, stranger: AsyncClient) -> None:
+async def test_a_key_is_scoped_by_principal(client: AsyncClient, stranger: AsyncClient) -> None:
     key = {"Idempotency-Key": "the-same"}
     first, second = [await each.post("/v1/orders", json=order(), headers=key) for each in (client, stranger)]
     assert (first.status_code, second.status_code) == (201, 201)
@@ -175,7 +181,7 @@ async def test_a_key_of_anothers_order_is_free(client: AsyncClient, stranger: As
 
 
 @pytest.mark.parametrize("field", ["owner", "id", "version", "total"])
-async def test_a_change_says_nothing_but_the_reference(client: AsyncClient, field: str) -> None:
+async def test_a_change_of_another_field_is_refused(client: AsyncClient, field: str) -> None:
     placed = await place(client)
     body = {"reference": "B-2", field: "7"}
     assert (await client.patch(f"/v1/orders/{placed['id']}", json=body, headers=FIRST)).status_code == 422

@@ -1,1 +1,1 @@
-"""Tells other services, over NATS, what became of an order."""
+"""Announces to other services, over NATS, what happens to orders."""

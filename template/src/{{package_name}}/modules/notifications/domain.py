@@ -20,8 +20,8 @@ class Notification:
     created_at: datetime
 
 
-class NotTaken(Exception):
-    """The webhook answered, and not that it takes the notification."""
+class WebhookFailed(Exception):
+    """The webhook answered with another status than 2xx."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the webhook answered {status}")

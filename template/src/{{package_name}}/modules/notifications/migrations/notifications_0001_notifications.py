@@ -1,4 +1,4 @@
-"""Notifications."""
+"""Notifications, and when each was sent."""
 
 from alembic import op
 
@@ -17,7 +17,8 @@ def upgrade() -> None:
             kind text NOT NULL CHECK (kind IN ('order_confirmed', 'order_cancelled')),
             order_id uuid NOT NULL,
             text text NOT NULL,
-            created_at timestamptz NOT NULL
+            created_at timestamptz NOT NULL,
+            sent_at timestamptz
         )
         """
     )

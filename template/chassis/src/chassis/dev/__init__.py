@@ -1,0 +1,1 @@
+"""The recipes of a service's justfile; none of this is in the image."""

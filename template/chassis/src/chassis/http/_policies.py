@@ -1,0 +1,63 @@
+"""The policy of a route: which callers it admits, decided before the database is touched for them.
+
+A module names its policies once, `type Reader = Annotated[Principal, requires("invoices:read")]`, and a route takes
+`caller: Reader` before the database. A route for everyone says so with `_caller: Public`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.openapi.models import HTTPBearer
+from fastapi.routing import iter_route_contexts
+from fastapi.security.base import SecurityBase
+from starlette.routing import BaseRoute
+
+from chassis.errors import Forbidden, Unauthorized
+from chassis.http._context import context_of
+from chassis.http._deprecation import Notice
+from chassis.http._openapi import documented, raises
+from chassis.http._rate_limit import limit_principal
+from chassis.identity import Principal
+from chassis.ops import principal
+
+
+class Policy(SecurityBase):
+    """Admits authenticated callers that have all these scopes."""
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        self.scopes = scopes
+        self.model = HTTPBearer()
+        self.scheme_name = "bearer"
+
+    async def __call__(self, request: Request) -> Principal:
+        """Raise Unauthorized, TooManyRequests or Forbidden; from here on the context names the principal."""
+        caller: Principal = await request.app.state.authenticate(request, self.scopes)
+        context_of(request).principal = caller.subject
+        principal.set(caller.subject)
+        await limit_principal(request, caller.subject)
+        if not caller.scopes.issuperset(self.scopes):
+            raise Forbidden(self.scopes)
+        return caller
+
+
+async def _allow_everyone() -> None:
+    """Allow anonymous access."""
+
+
+type Public = Annotated[None, Depends(_allow_everyone)]
+
+
+def requires(*scopes: str) -> Any:  # noqa: ANN401  # as FastAPI's own
+    """Make the policy of routes for callers with all these scopes."""
+    return Security(documented(raises(Unauthorized, Forbidden))(Policy(scopes)), scopes=scopes)
+
+
+def without_policy(routes: Iterable[BaseRoute]) -> Iterator[str]:
+    """Name the routes whose first dependency is no policy; the order of parameters is that of their work."""
+    for route in iter_route_contexts(list(routes)):
+        dependencies = getattr(getattr(route, "dependant", None), "dependencies", [])
+        calls = (each.call for each in dependencies if not isinstance(each.call, Notice))
+        first = next(calls, None)
+        if not (isinstance(first, Policy) or first is _allow_everyone):
+            yield f"{' '.join(sorted(route.methods or ()))} {route.path}".strip()

@@ -1,0 +1,65 @@
+"""Serves an application on one port, and drains it at the end."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from chassis.http._protocol import EdgeProtocol, protocol_of
+from chassis.settings import EdgeSettings, SettingsError
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave the signals to `stop_on_signals`: this process has several servers."""
+        yield
+
+
+@asynccontextmanager
+async def serving(
+    app: ASGIApp, address: tuple[str, int], grace: float, variables: tuple[str, str], edge: EdgeSettings | None = None
+) -> AsyncGenerator[None]:
+    """Serve `app` for the length of the block, then answer what has arrived, for `grace` seconds at most.
+
+    `edge` is what the public port takes and whom it believes; without it, no proxy is.
+
+    Raises SettingsError naming the variable of the host, or that of the port, when they cannot be listened on.
+    """
+    host, port = address
+    try:
+        listener = socket.create_server(address, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        number = error.errno or 0
+        variable = variables[number in {errno.EADDRINUSE, errno.EACCES}]
+        reason = os.strerror(number) if number > 0 else "Unknown host"  # the resolver's numbers are negative
+        raise SettingsError(f"{variable} is wrong, cannot listen on {host} port {port}: {reason}") from error
+    proxies = [str(network) for network in edge.api_trusted_proxies] if edge else []
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        forwarded_allow_ips=proxies,
+        http=protocol_of(edge) if edge else EdgeProtocol,
+        lifespan="off",
+        log_config=None,
+        proxy_headers=bool(proxies),
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(grace)),
+        ws="none",
+    )
+    log.info("listening", host=host, port=port)
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task

@@ -1,0 +1,161 @@
+"""What must be true of an access token before it is believed (RFC 7519, RFC 8725, RFC 9068)."""
+
+import base64
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from hashlib import sha256
+from time import time
+from typing import Annotated, Any, Literal, cast
+
+from fastapi import Request
+from jwt import PyJWS
+from jwt.exceptions import PyJWTError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from chassis.errors import Unauthorized
+from chassis.identity import Principal, bearer
+from chassis.identity.oidc._keys import KeySet
+from chassis.identity.oidc._settings import OidcSettings
+
+MAX_KEPT = 10_000
+# A token is verified anew after this, so that a key which the issuer takes back is soon of no use.
+MAX_KEPT_SECONDS = 300.0
+# A key or its address in the token's own words, and what changes the meaning of the rest.
+REFUSED = frozenset({"b64", "crit", "cty", "enc", "jku", "jwk", "x5c", "x5u", "zip"})
+TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError
+    return text
+
+
+type Time = Annotated[float, Field(ge=0, le=1e11)]
+
+
+class Claims(BaseModel):
+    """The claims that matter; one that is None or has few values tells a token that is for something else."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+    iss: str
+    sub: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)]
+    exp: Time
+    iat: Time
+    nbf: Time = 0
+    aud: str | list[str] = []
+    client_id: str = ""
+    token_use: Literal["", "access"] = ""  # Cognito
+    typ: Literal["", "Bearer"] = ""  # Keycloak
+    at_hash: None = None  # an ID token's
+    c_hash: None = None
+    cnf: None = None  # bound to a proof that nobody checks here
+
+    def audiences(self) -> set[str]:
+        """Give whom the token is for; access tokens of Cognito name the client instead."""
+        if self.token_use and not self.aud:
+            return {self.client_id}
+        return {self.aud} if isinstance(self.aud, str) else {*self.aud}
+
+
+class Header(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    alg: str
+    kid: Annotated[str, Field(max_length=255)]
+    typ: str = "JWT"
+
+
+class Verifier:
+    """Tells whose a token is, and keeps the answer for a while: a signature costs more than all the rest."""
+
+    def __init__(self, settings: OidcSettings, keys: KeySet) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._jws = PyJWS(algorithms=list(settings.oidc_algorithms))
+        self._kept: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+
+    async def __call__(self, request: Request, _scopes: Sequence[str]) -> Principal:
+        """Raise Unauthorized unless the request has one good token, Unavailable while there are no keys."""
+        token = bearer(request)
+        digest = sha256(token.encode()).digest()
+        caller, until = self._kept.get(digest, (None, 0.0))
+        if caller is None or until <= time():
+            caller, until = await self._verify(token)
+            self._kept[digest] = caller, min(until, time() + MAX_KEPT_SECONDS)
+            self._kept.move_to_end(digest)
+            if len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
+        return caller
+
+    async def _verify(self, token: str) -> tuple[Principal, float]:
+        segments = token.split(".")
+        if len(segments) != 3:  # noqa: PLR2004  # header, payload, signature
+            raise Unauthorized("The token is not a signed JWT.")
+        try:
+            header = Header.model_validate(_read(segments[0]))
+            payload = _read(segments[1])
+            claims = Claims.model_validate(payload)
+        except (ValueError, RecursionError) as error:
+            raise Unauthorized("The token has a missing or malformed claim.") from error
+        self._check(claims)
+        await self._check_signature(token, header)
+        return Principal(claims.sub, self._scopes(payload)), claims.exp
+
+    def _check(self, claims: Claims) -> None:
+        now, leeway = time(), self._settings.oidc_leeway
+        if claims.exp <= now - leeway:
+            raise Unauthorized("The token has expired.")
+        if max(claims.iat, claims.nbf) > now + leeway:
+            raise Unauthorized("The token is not yet valid.")
+        if claims.iss != self._settings.oidc_issuer or claims.audiences().isdisjoint(self._settings.oidc_audience):
+            raise Unauthorized("The token has another issuer or audience.")
+
+    async def _check_signature(self, token: str, header: Header) -> None:
+        foreign = REFUSED.intersection(header.model_extra or ())
+        if foreign or header.typ.lower() not in TYPES or header.alg not in self._settings.oidc_algorithms:
+            raise Unauthorized("The token type or algorithm is not accepted.")
+        key = await self._keys.find(header.kid)
+        if key is None or key.algorithm_name != header.alg:
+            raise Unauthorized("The token is signed with an unknown key.")
+        try:
+            self._jws.decode(token, key, algorithms=[header.alg])
+        except PyJWTError as error:
+            raise Unauthorized("The token signature is invalid.") from error
+
+    def _scopes(self, payload: dict[str, Any]) -> frozenset[str]:
+        """Gather the words of the claims that hold scopes, strings with spaces or lists."""
+        words: list[str] = []
+        for name in self._settings.oidc_scope_claims:
+            value = payload.get(name)
+            if isinstance(value, str):
+                words += value.split()
+            elif isinstance(value, list):
+                words += [word for word in cast("list[object]", value) if isinstance(word, str)]
+        prefix = self._settings.oidc_scope_prefix
+        return frozenset(word.removeprefix(prefix) for word in words if word.startswith(prefix))
+
+
+def _read(segment: str) -> dict[str, Any]:
+    """Read a JSON object as everybody reads it: no name twice, no number that JSON has not. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", segment):
+        raise ValueError("no base64url")
+    text = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)).decode()
+    found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+    if not isinstance(found, dict):
+        raise ValueError("no object")  # noqa: TRY004  # the type of a text is its value
+    return cast("dict[str, Any]", found)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)

@@ -1,0 +1,52 @@
+"""How a process runs and stops: one set of signal handlers, work that gets time to finish."""
+
+import asyncio
+import signal
+import sys
+from argparse import ArgumentParser
+from collections.abc import Coroutine
+from types import FrameType
+from typing import Any, Protocol
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run `main` on the fastest event loop of the platform."""
+    if sys.platform == "win32":
+        asyncio.run(main)
+    else:
+        import uvloop  # noqa: PLC0415  # not made for Windows
+
+        asyncio.run(main, loop_factory=uvloop.new_event_loop)
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Make an event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    return stop
+
+
+async def finish(work: Coroutine[Any, Any, None], stop: asyncio.Event, grace: float) -> bool:
+    """Await `work`; give it `grace` seconds more once `stop` is set, then cancel it. Answers whether it finished."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    finished, _ = await asyncio.wait({working}, timeout=grace)
+    if finished:
+        working.result()
+        return True
+    working.cancel()
+    await asyncio.wait({working})
+    return False
+
+
+class Commands(Protocol):
+    """Where a way to authenticate adds its commands: the subparsers of argparse."""
+
+    def add_parser(self, name: str, *, help: str) -> ArgumentParser: ...  # noqa: A002  # argparse's word

@@ -1,0 +1,185 @@
+"""Calls to other services, for a module's `gateway`: bounded in time and size, retried with care, to public addresses.
+
+    payments = HttpClient("payments", "https://payments.example", timeout=2)
+    answer = await payments.request("POST", "/charges", json={...}, idempotency_key=str(message.id))
+
+Bodies and credentials are never logged, cookies never kept, redirects never followed: a 3xx is an answer like another.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from time import perf_counter
+from typing import Any
+
+import httpx
+import structlog
+
+from chassis.errors import Unavailable
+from chassis.ops import metrics, request_id
+from chassis.outbound._addresses import PublicTransport, TargetRefused
+from chassis.outbound._breaker import CircuitBreaker, CircuitOpen
+from chassis.settings import HttpClientSettings, load
+
+log = structlog.stdlib.get_logger(__name__)
+
+ATTEMPTS = 3
+BACKOFF_SECONDS = 0.1
+# Retries may be a tenth of the calls, with so many at once: an outage is not answered with a storm.
+RETRY_BUDGET = 10.0
+RETRY_SHARE = 0.1
+FAILURES_TO_OPEN = 5
+OPEN_SECONDS = 10.0
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+AGAIN = frozenset({429, 503})
+
+
+class CallFailed(Unavailable):
+    title = "Upstream service failed"
+
+
+class _Failed(Exception):
+    """One attempt that failed; `wait` is what the other side asked for, in seconds."""
+
+    def __init__(self, outcome: str, wait: float = 0) -> None:
+        super().__init__(outcome)
+        self.wait = wait
+
+
+class HttpClient:
+    """Calls one service, by a `name` that labels its metrics; opened with its first call, closed with the process."""
+
+    def __init__(self, name: str, base_url: str, *, timeout: float = 5, max_bytes: int = 2**20) -> None:
+        """Take the seconds a call may last, retries included, and the most bytes its answer may have."""
+        self._name = name
+        self._base_url = httpx.URL(base_url)
+        self._timeout = timeout
+        self._max_bytes = max_bytes
+        self._budget = RETRY_BUDGET
+        self._breaker = CircuitBreaker(FAILURES_TO_OPEN, OPEN_SECONDS)
+        self._client: httpx.AsyncClient | None = None
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        idempotency_key: str | None = None,
+        **options: Any,  # noqa: ANN401  # httpx'
+    ) -> httpx.Response:
+        """Call, and call again what may be called twice; every answer but 429 and 5xx is returned as it is.
+
+        Raises CallFailed when there is no such answer in time, and TargetRefused for what must not be called.
+        """
+        headers = httpx.Headers(options.pop("headers", None))
+        headers["accept-encoding"] = "identity"  # a small body that unfolds into a large one
+        if current := request_id.get():
+            headers["x-request-id"] = current
+        if idempotency_key:
+            headers["idempotency-key"] = idempotency_key
+        request = self._open().build_request(method, path, headers=headers, **options)
+        self._check(request.url)
+        attempts = ATTEMPTS if idempotency_key or method in IDEMPOTENT else 1
+        started, outcome = perf_counter(), "failed"
+        try:
+            answer = await self._attempt(request, attempts, started + self._timeout)
+            outcome = f"{answer.status_code // 100}xx"
+        except (CircuitOpen, _Failed) as error:
+            outcome = "open" if isinstance(error, CircuitOpen) else "failed"
+            log.warning("call failed", client=self._name, outcome=outcome, error=type(error).__name__)
+            raise CallFailed from None
+        except TargetRefused:
+            outcome = "refused"
+            raise
+        else:
+            return answer
+        finally:
+            metrics.OUTBOUND.labels(self._name, outcome).inc()
+            metrics.OUTBOUND_SECONDS.labels(self._name).observe(perf_counter() - started)
+
+    async def aclose(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        _opened.discard(self)
+        if self._client:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    def _open(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                base_url=self._base_url,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                timeout=self._timeout,
+                transport=PublicTransport(load(HttpClientSettings), ssl.create_default_context()),
+                trust_env=False,
+            )
+            _opened.add(self)
+        return self._client
+
+    def _check(self, url: httpx.URL) -> None:
+        """Refuse another origin than the client's: an address out of a message cannot take a credential with it."""
+        base = self._base_url
+        if (url.scheme, url.host, url.port) != (base.scheme, base.host, base.port) or url.userinfo != base.userinfo:
+            raise TargetRefused
+
+    async def _attempt(self, request: httpx.Request, attempts: int, deadline: float) -> httpx.Response:
+        self._budget = min(RETRY_BUDGET, self._budget + RETRY_SHARE)
+        for attempt in range(attempts):
+            try:
+                with self._breaker.call(_Failed):
+                    return await self._send(request, deadline)
+            except _Failed as failed:
+                backoff = BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1)  # noqa: S311  # it guards nothing
+                pause = max(backoff, failed.wait)
+                if attempt + 1 == attempts or self._budget < 1 or perf_counter() + pause >= deadline:
+                    raise
+                self._budget -= 1
+                await asyncio.sleep(pause)
+        raise AssertionError
+
+    async def _send(self, request: httpx.Request, deadline: float) -> httpx.Response:
+        """Send once; a service that hangs is a failure to the circuit as well."""
+        try:
+            async with asyncio.timeout(deadline - perf_counter()):
+                answer = await self._open().send(request, stream=True)
+                try:
+                    body = await self._read(answer)
+                finally:
+                    await answer.aclose()
+        except (httpx.TransportError, TimeoutError) as error:
+            raise _Failed(type(error).__name__) from None
+        if answer.status_code in AGAIN or answer.is_server_error:
+            raise _Failed(str(answer.status_code), _wait(answer))
+        return httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
+
+    async def _read(self, answer: httpx.Response) -> bytes:
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            raise _Failed("encoded")
+        body = bytearray()
+        async for chunk in answer.aiter_raw():
+            body += chunk
+            if len(body) > self._max_bytes:
+                raise _Failed("too large")
+        return bytes(body)
+
+
+_opened: set[HttpClient] = set()
+
+
+@asynccontextmanager
+async def closing_clients() -> AsyncGenerator[None]:
+    """Close what the block has opened."""
+    try:
+        yield
+    finally:
+        for client in tuple(_opened):
+            await client.aclose()
+
+
+def _wait(answer: httpx.Response) -> float:
+    """Read Retry-After in seconds; the other form, a date, is left to the back-off."""
+    text = answer.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() else 0

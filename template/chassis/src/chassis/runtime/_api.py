@@ -1,0 +1,40 @@
+"""The API process: the application, and the operations port beside it."""
+
+import asyncio
+
+from chassis.data import open_database
+from chassis.http import connect, open_limits, serving
+from chassis.jobs import Outbox
+from chassis.ops import configure_logs, create_operations, stop_on_signals
+from chassis.outbound import closing_clients
+from chassis.runtime._definition import ServiceDefinition
+from chassis.runtime._modules import handlers_of
+from chassis.settings import ApiSecrets, EdgeSettings, Settings, load
+
+
+async def serve(service: ServiceDefinition, settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what has arrived."""
+    configure_logs(settings)
+    stop = stop_on_signals()
+    edge = load(EdgeSettings)
+    api = service.create_api(docs=settings.api_docs, edge=edge)
+    api.state.signing_keys = [key.get_secret_value() for key in load(ApiSecrets).signing_keys]
+    async with (
+        open_database(settings) as database,
+        open_limits(settings) as api.state.limits,
+        closing_clients(),
+    ):
+        connect(api, database, Outbox(database, handlers_of(service.modules)))
+
+        async def is_ready() -> bool:
+            return not stop.is_set() and await database.ready()
+
+        operations = (settings.operations_host, settings.api_operations_port)
+        public = (settings.api_host, settings.api_port)
+        async with (
+            service.authenticating(database) as api.state.authenticate,
+            serving(create_operations(is_ready), operations, 1, ("OPERATIONS_HOST", "API_OPERATIONS_PORT")),
+            serving(api, public, settings.shutdown_timeout, ("API_HOST", "API_PORT"), edge),
+        ):
+            await stop.wait()
+            await asyncio.sleep(settings.shutdown_delay)

@@ -1,0 +1,1 @@
+"""Hostile requests, over raw sockets, to the API as a process."""

@@ -1,0 +1,162 @@
+"""Slow, oversized and malformed requests, as only a raw socket sends them."""
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from chassis.settings import Settings
+
+from tests.hostile.conftest import CANARY, Answer, Api, running
+
+HEAD = b"GET /v1/notes HTTP/1.1\r\nHost: test\r\n"
+POST = b"POST /v1/notes HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+SECRET = CANARY.encode()
+
+MALFORMED: dict[str, bytes] = {
+    "no HTTP": SECRET + b"\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "an unknown version": b"GET /" + SECRET + b" HTTP/9.9\r\nHost: test\r\n\r\n",
+    "no version": b"GET /" + SECRET + b"\r\n\r\n",
+    "an unknown method": SECRET + b" / HTTP/1.1\r\nHost: test\r\n\r\n",
+    "a tunnel": b"CONNECT example.org:443 HTTP/1.1\r\nHost: test\r\n\r\n",
+    "bytes in the address": b"GET /\xff\xfe" + SECRET + b" HTTP/1.1\r\nHost: test\r\n\r\n",
+    "NUL in the address": b"GET /\x00" + SECRET + b" HTTP/1.1\r\nHost: test\r\n\r\n",
+    "no host": b"GET /v1/notes HTTP/1.1\r\n\r\n",
+    "two hosts": HEAD + b"Host: " + SECRET + b"\r\n\r\n",
+    "NUL in a header": HEAD + b"X: " + SECRET + b"\x00\r\n\r\n",
+    "CR in a header": HEAD + b"X: a\rSet-Cookie: " + SECRET + b"\r\n\r\n",
+    "a header without a name": HEAD + b": " + SECRET + b"\r\n\r\n",
+    "a header without a colon": HEAD + SECRET + b"\r\n\r\n",
+    "a space before the colon": HEAD + b"X : " + SECRET + b"\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n" + SECRET,
+    "a negative length": POST + b"Content-Length: -1\r\n\r\n",
+    "a length that is none": POST + b"Content-Length: " + SECRET + b"\r\n\r\n",
+    "a length beyond int64": POST + b"Content-Length: 99999999999999999999\r\n\r\n",
+    "a length and chunks": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SECRET,
+    "an unknown coding": POST + b"Transfer-Encoding: " + SECRET + b"\r\n\r\n",
+    "a chunk without a length": POST + b"Transfer-Encoding: chunked\r\n\r\n" + SECRET + b"\r\n",
+    "a chunk beyond int64": POST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+}
+
+TOO_MUCH: dict[str, tuple[int, tuple[bytes, ...]]] = {
+    "a long address": (414, (b"GET /" + SECRET * 1_000 + b" HTTP/1.1\r\nHost: test\r\n\r\n",)),
+    "a long query": (414, (b"GET /v1/notes?limit=" + b"9" * 100_000 + b" HTTP/1.1\r\nHost: test\r\n\r\n",)),
+    "an address without end": (414, (b"GET /", *[SECRET * 1_000] * 20)),
+    "a large header": (431, (HEAD + b"X: " + SECRET * 4_000 + b"\r\n\r\n",)),
+    "many headers": (431, (HEAD + b"X: " + SECRET + b"\r\n" + b"X: y\r\n" * 100 + b"\r\n",)),
+    "a header without end": (431, (HEAD + b"X: ", *[SECRET * 1_000] * 20)),
+    "headers without end": (431, (HEAD, *[b"X: " + SECRET * 90 + b"\r\n"] * 100)),
+}
+
+SLOW: dict[str, tuple[bytes, ...]] = {
+    "a request line by the byte": tuple(bytes([byte]) for byte in b"GET /" + SECRET * 20),
+    "headers by the line": (HEAD, *[b"X: " + SECRET + b"\r\n"] * 100),
+    "a head that stays half": (HEAD,),
+    "a body by the byte": (POST + b"Content-Length: 100\r\n\r\n", *[b" "] * 99),
+    "a body that stays half": (POST + b"Content-Length: 100\r\n\r\n" + SECRET,),
+    "chunks by the byte": (POST + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1\r\n \r\n"] * 99),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+async def test_what_is_no_http_is_a_problem_and_ends_the_connection(api: Api, name: str) -> None:
+    answer = await api.send(MALFORMED[name])
+    assert answer.problem.status == 400
+    assert answer.headers["connection"] == "close"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+async def test_a_head_that_is_too_large_is_refused(api: Api, name: str) -> None:
+    status, parts = TOO_MUCH[name]
+    assert (await api.send(*parts)).problem.status == status
+
+
+@pytest.mark.parametrize("name", SLOW)
+async def test_what_arrives_too_slowly_is_ended(api: Api, name: str) -> None:
+    answer = await api.send(*SLOW[name], pause=0.1)
+    assert answer.problem.status == 408
+
+
+async def test_an_old_caller_need_not_name_the_host(api: Api) -> None:
+    head = api.head("GET /v1/notes HTTP/1.0").replace(b"Host: test\r\n", b"")
+    assert (await api.send(head + b"\r\n")).status == 200
+
+
+async def test_a_connection_goes_on_after_a_refused_body(api: Api) -> None:
+    refused = b"POST /v1/notes?%00 HTTP/1.1\r\nHost: test\r\nContent-Length: 99999\r\n\r\n" + SECRET.ljust(99_999)
+    answer = await api.send(refused, api.head() + b"Connection: close\r\n\r\n", pause=0.1)
+    assert answer.status == 400
+    assert b"HTTP/1.1 200" in answer.body
+
+
+async def test_a_connection_that_says_nothing_is_ended(api: Api) -> None:
+    assert (await api.send()).raw == b""
+
+
+async def test_a_kept_connection_has_the_same_deadline_again(api: Api) -> None:
+    answer = await api.send(api.head() + b"\r\n", HEAD, *[b"X: y\r\n"] * 50, pause=0.1)
+    assert answer.status == 200
+    assert b"HTTP/1.1 408" in answer.body
+
+
+@pytest.mark.parametrize("half", [HEAD, POST + b"Content-Length: 100\r\n\r\n"], ids=["head", "body"])
+async def test_what_follows_at_once_has_its_own_deadline(api: Api, half: bytes) -> None:
+    answer = await api.send(api.head() + b"\r\n" + half)
+    assert answer.status == 200
+    assert b"HTTP/1.1 408" in answer.body
+
+
+async def test_a_body_that_nobody_reads_does_not_hold_a_connection(api: Api) -> None:
+    answer = await api.send(
+        b"POST /nowhere HTTP/1.1\r\nHost: test\r\nContent-Length: 99\r\n\r\n", *[b" "] * 98, pause=0.1
+    )
+    assert answer.problem.status == 408
+
+
+async def test_a_body_that_follows_an_early_answer_is_no_head(api: Api) -> None:
+    late = b"GET /v1/notes?%00 HTTP/1.1\r\nHost: test\r\nContent-Length: 99999\r\n\r\n"
+    answer = await api.send(late, *[SECRET * 1_000] * 8, pause=0.05)
+    assert answer.raw.count(b"HTTP/1.1") == 1
+
+
+async def test_the_answer_before_a_malformed_request_comes_whole_and_last(api: Api) -> None:
+    answer = await api.send(api.head() + b"\r\n" + SECRET + b"\r\n\r\n")
+    assert answer.status == 200
+    assert answer.raw.count(b"HTTP/1.1") == 1
+
+
+def send_then_read(port: int, probe: bytes) -> bytes:
+    """Read only after everything is sent, as simple clients do: a connection reset meanwhile takes the answer along."""
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
+        connection.sendall(probe)
+        return connection.recv(65_536)
+
+
+@pytest.mark.parametrize(
+    ("probe", "status"),
+    [
+        (HEAD + b"X: " + SECRET * 1_200_000, 431),
+        (POST + b"Content-Length: 13000000\r\n\r\n" + bytes(13_000_000), 413),
+    ],
+    ids=["head", "body"],
+)
+async def test_who_reads_after_writing_reads_the_refusal(api: Api, probe: bytes, status: int) -> None:
+    assert Answer.read(await asyncio.to_thread(send_then_read, api.port, probe), 0).status == status
+
+
+async def test_connections_beyond_the_limit_are_turned_away(settings: Settings, tmp_path: Path) -> None:
+    with running(str(settings.database_url), tmp_path, API_CONNECTIONS="2") as api:
+        async with AsyncExitStack() as held:
+            for _ in range(2):
+                _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+                held.callback(writer.close)
+            turned_away: Answer = await api.send(HEAD + b"\r\n")
+            assert turned_away.problem.status == 503
+            assert turned_away.headers["retry-after"] == "1"
+        await asyncio.sleep(0.2)
+        assert (await api.ask("GET /v1/notes")).status == 200

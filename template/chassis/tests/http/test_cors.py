@@ -1,0 +1,81 @@
+"""Pages of the origins on the list may call the API, others may not."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from httpx import ASGITransport, AsyncClient
+
+from chassis.data import Database
+from chassis.http import connect
+from chassis.http._problems import MEDIA_TYPE
+from chassis.jobs import Outbox
+from chassis.runtime import Service
+from chassis.settings import EdgeSettings, SettingsError, load
+
+OURS, OTHERS = {"Origin": "https://shop.example"}, {"Origin": "https://canary.example"}
+
+
+@pytest.fixture
+async def page(
+    service: Service, database: Database, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[AsyncClient]:
+    monkeypatch.setenv("API_CORS_ORIGINS", "https://shop.example, http://localhost:5173")
+    api = service.create_api()
+    connect(api, database, outbox)
+    async with AsyncClient(transport=ASGITransport(api), base_url="http://test") as client:
+        yield client
+
+
+def preflight(method: str, *fields: str) -> dict[str, str]:
+    return {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": ", ".join(fields)}
+
+
+async def test_a_page_of_ours_may_ask_and_sees_what_it_needs(page: AsyncClient) -> None:
+    asked = preflight("PATCH", "if-match", "authorization", "idempotency-key", "x-request-id", "content-type")
+    allowed = await page.options("/v1/notes", headers=OURS | asked)
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, OURS["Origin"])
+    answer = await page.get("/v1/notes", headers=OURS)
+    assert answer.headers["access-control-allow-origin"] == OURS["Origin"]
+    assert "access-control-allow-credentials" not in answer.headers
+    seen = set(answer.headers["access-control-expose-headers"].split(", "))
+    assert seen >= {"ETag", "Idempotency-Replayed", "Location", "X-Request-Id"}
+    assert "Origin" in answer.headers["vary"]
+
+
+@pytest.mark.parametrize(
+    "headers", [OTHERS | preflight("GET"), OURS | preflight("TRACE"), OURS | preflight("GET", "x-canary")]
+)
+async def test_what_is_not_on_the_list_is_a_problem(page: AsyncClient, headers: dict[str, str]) -> None:
+    answer = await page.options("/v1/notes", headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, MEDIA_TYPE)
+    assert answer.json()["type"] == "urn:problem-type:origin-refused"
+    assert "access-control-allow-origin" not in answer.headers
+    assert "canary" not in answer.text
+
+
+async def test_a_page_of_others_sees_no_answer(page: AsyncClient) -> None:
+    assert "access-control-allow-origin" not in (await page.get("/v1/notes", headers=OTHERS)).headers
+
+
+async def test_a_refused_body_is_shown_to_a_page_of_ours(page: AsyncClient) -> None:
+    answer = await page.post("/v1/notes", headers=OURS | {"Content-Type": "application/json"}, content=b"{")
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (400, OURS["Origin"])
+
+
+async def test_without_a_list_no_page_may_ask(client: AsyncClient) -> None:
+    assert (await client.options("/v1/notes", headers=OURS | preflight("GET"))).status_code == 405
+    assert "access-control-allow-origin" not in (await client.get("/v1/notes", headers=OURS)).headers
+
+
+@pytest.mark.parametrize("origins", ["*", "https://*.example", "shop.example", "https://shop.example/"])
+def test_an_origin_that_is_none_ends_the_start(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
+    monkeypatch.setenv("API_CORS_ORIGINS", origins)
+    with pytest.raises(SettingsError, match="API_CORS_ORIGINS is wrong, it accepts: origins, comma-separated"):
+        load(EdgeSettings)
+
+
+@pytest.mark.parametrize("proxies", ["*", "proxy.example", "10.0.0.1/8"])
+def test_a_proxy_that_is_no_address_ends_the_start(monkeypatch: pytest.MonkeyPatch, proxies: str) -> None:
+    monkeypatch.setenv("API_TRUSTED_PROXIES", proxies)
+    with pytest.raises(SettingsError, match="API_TRUSTED_PROXIES is wrong, it accepts: addresses or networks"):
+        load(EdgeSettings)

@@ -1,0 +1,142 @@
+"""Every route states which callers it admits, and decides that before it does anything else."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from httpx import AsyncClient
+from starlette.routing import Route
+
+from chassis.http import PolicyMissing, Public, Reading, create_application, requires, without_policy
+from chassis.identity import Authentication, Principal, nobody
+from chassis.identity.api_keys import api_keys
+from chassis.identity.oidc import oidc
+from chassis.ops import principal
+from chassis.runtime import Service
+from chassis.settings import EdgeSettings
+
+from tests.http.applications import INFO, application_of
+
+# Served in development only, by the framework.
+DOCUMENTS = {"GET HEAD /openapi.json", "GET HEAD /docs", "GET HEAD /docs/oauth2-redirect", "GET HEAD /redoc"}
+
+type Reader = Annotated[Principal, requires("notes:read")]
+
+
+def planted() -> Iterator[APIRouter]:
+    """Make routers with one route each, and none has its policy where it must be."""
+    for dependencies in ([], [Depends(lambda: None)]):
+        bare = APIRouter(dependencies=dependencies)
+        bare.add_api_route("/planted", lambda: None)
+        yield bare
+
+    late = APIRouter()
+
+    @late.get("/planted")
+    async def _(_connection: Reading, _caller: Reader) -> None: ...
+
+    yield late
+    outer = APIRouter()
+    outer.include_router(late)
+    yield outer
+
+    async def answer(_request: Request) -> Response:
+        return Response()
+
+    plain = APIRouter()
+    plain.routes.append(Route("/planted", answer))
+    yield plain
+
+
+def test_every_route_has_its_policy_first(service: Service) -> None:
+    routes = service.create_api().routes
+    assert len(routes) >= 1
+    assert list(without_policy(routes)) == []
+    assert set(without_policy(service.create_api(docs=True).routes)) == DOCUMENTS
+
+
+@pytest.mark.parametrize("router", [*planted()])
+def test_a_route_without_its_policy_first_is_found(router: APIRouter) -> None:
+    [found] = without_policy(router.routes)
+    assert found.endswith(" /planted")
+    with pytest.raises(PolicyMissing, match=r"no policy as the first parameter of .*/planted"):
+        application_of(router)
+
+
+@pytest.mark.parametrize("router", [*planted()])
+def test_a_service_without_authentication_needs_no_policies(router: APIRouter) -> None:
+    assert create_application(INFO, [router], None, EdgeSettings()).routes
+
+
+def test_a_policy_may_be_the_whole_routers() -> None:
+    router = APIRouter(dependencies=[requires("notes:read")])
+    router.add_api_route("/planted", lambda: None)
+    assert list(without_policy(router.routes)) == []
+
+
+async def test_the_principal_is_known_before_the_route_runs_and_forgotten_after(
+    api: FastAPI, client: AsyncClient
+) -> None:
+    router = APIRouter()
+
+    @router.get("/known")
+    async def known(_caller: Reader) -> str:
+        return principal.get()
+
+    @router.get("/public")
+    async def public(_caller: Public) -> str:
+        return principal.get()
+
+    api.include_router(router)
+    assert (await client.get("/known")).json() == "alice"
+    assert (await client.get("/public")).json() == ""
+
+
+async def test_an_application_whose_authentication_is_not_open_refuses_all(api: FastAPI, client: AsyncClient) -> None:
+    api.state.authenticate = nobody
+    answer = await client.get("/v1/notes")
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_scope_that_is_missing_is_named(api: FastAPI, client: AsyncClient) -> None:
+    async def reader(*_: object) -> Principal:
+        return Principal("alice", frozenset({"notes:read"}))
+
+    api.state.authenticate = reader
+    assert (await client.get("/v1/notes")).status_code == 200
+    answer = await client.post("/v1/notes", json={"text": "a"})
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:problem-type:forbidden")
+    assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="notes:write"'
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Basic YWxpY2U6", "Bearer a b", "Bearer é", "Bearer " + "a" * 8193])
+async def test_what_is_no_bearer_credential_is_unauthorized(client: AsyncClient, header: str) -> None:
+    answer = await client.get("/v1/notes", headers=[(b"authorization", header.encode())])
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+
+
+async def test_of_two_credentials_none_counts(client: AsyncClient) -> None:
+    del client.headers["authorization"]
+    twice = [("authorization", "Bearer alice"), ("authorization", "Bearer bob")]
+    assert (await client.get("/v1/notes", headers=twice)).status_code == 401
+    assert (await client.get("/v1/notes", headers={"authorization": "bEARER alice"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("authentication", "expected"),
+    [(None, None), (oidc, [{"bearer": ["notes:read"]}]), (api_keys, [{"bearer": ["notes:read"]}])],
+)
+def test_the_document_names_scheme_and_scopes(
+    authentication: Authentication | None, expected: list[dict[str, list[str]]] | None
+) -> None:
+    router = APIRouter(prefix="/v1/documented", dependencies=[requires("notes:read")])
+    router.add_api_route("", lambda: None)
+    document = create_application(INFO, [router], authentication, EdgeSettings()).openapi()
+    assert document["paths"]["/v1/documented"]["get"].get("security") == expected
+    schemes = document["components"].get("securitySchemes", {})
+    credential = authentication.credential if authentication else ""
+    scheme = {"type": "http", "scheme": "bearer", "description": credential}
+    assert schemes == ({"bearer": scheme} if authentication else {})

@@ -1,0 +1,30 @@
+"""How a process serves and ends."""
+
+import socket
+
+import pytest
+
+from chassis.http import serving
+from chassis.ops import create_operations
+from chassis.settings import SettingsError
+
+VARIABLES = ("API_HOST", "API_PORT")
+
+
+async def always() -> bool:
+    return True
+
+
+async def test_a_port_that_is_taken_is_said_with_its_variable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = taken.getsockname()
+        with pytest.raises(SettingsError, match="API_PORT is wrong, cannot listen on"):
+            async with serving(create_operations(always), address, 1, VARIABLES):
+                pass
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no such host", "::ffff:203.0.113.1"])
+async def test_a_host_that_is_not_here_is_said_with_its_variable(host: str) -> None:
+    with pytest.raises(SettingsError, match=f"API_HOST is wrong, cannot listen on {host} port 0: [A-Z]"):
+        async with serving(create_operations(always), (host, 0), 1, VARIABLES):
+            pass

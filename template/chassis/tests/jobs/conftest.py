@@ -1,0 +1,88 @@
+"""Workers in process, and a task whose effect is counted."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from chassis.data import Database
+from chassis.jobs import Handler, Message, Outbox, Publisher, Task, Transaction, _runner, _worker, handle, work
+from chassis.settings import Settings
+
+from tests._logged import logged
+
+__all__ = ["logged"]
+
+EFFECT = "INSERT INTO chassis_inbox (message_id, handler) VALUES (gen_random_uuid(), 'effect')"
+EFFECTS = "SELECT count(*) FROM chassis_inbox WHERE handler = 'effect'"
+
+
+class WriteEffect(Task):
+    """Writes one row, which only the inbox of its message keeps from being written twice."""
+
+    text: str = ""
+
+
+async def write_effect(_task: WriteEffect, transaction: Transaction) -> None:
+    await transaction.connection.execute(EFFECT)
+
+
+WRITE_EFFECT = handle(WriteEffect, write_effect)
+
+
+class Workers:
+    """Starts workers in this process and looks at what they leave."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+        self.settings = settings
+
+    async def queue(self, handlers: Sequence[Handler], *messages: Message) -> None:
+        async with Outbox(self.database, handlers).transaction() as transaction:
+            await transaction.publish(*messages)
+
+    @asynccontextmanager
+    async def running(self, handlers: Sequence[Handler], grace: float = 20) -> AsyncGenerator[None]:
+        """Run a worker for the length of the block, which then has `grace` seconds to finish its jobs."""
+        stop = asyncio.Event()
+        settings = self.settings.model_copy(update={"shutdown_timeout": grace})
+        working = asyncio.create_task(self._work(handlers, settings, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await working
+
+    async def has_effects(self, count: int) -> bool:
+        return bool(await self.database.pool.fetchval(EFFECTS) == count)
+
+    async def dead_letters(self) -> int:
+        count: int = await self.database.pool.fetchval("SELECT count(*) FROM pgqueuer WHERE status = 'failed'")
+        return count
+
+    def make_publisher(self) -> Publisher | None:
+        """Make what one worker publishes integration events with."""
+        return None
+
+    async def _work(self, handlers: Sequence[Handler], settings: Settings, stop: asyncio.Event) -> None:
+        await work(self.database, handlers, settings, stop, publisher=self.make_publisher())
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for at most twenty seconds until the condition holds."""
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers of this process retry and look for jobs after a moment."""
+    monkeypatch.setattr(_runner, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(_worker, "POLL_SECONDS", 0.05)
+
+
+@pytest.fixture
+def workers(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Workers:
+    shorten_waits(monkeypatch)
+    return Workers(database, settings.model_copy(update={"worker_concurrency": 4}))

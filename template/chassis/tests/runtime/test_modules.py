@@ -1,0 +1,146 @@
+"""Modules are found by being there, and what does not fit is said at the start."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chassis.events import nats
+from chassis.identity.api_keys import api_keys
+from chassis.identity.oidc import oidc
+from chassis.jobs import Task, cron
+from chassis.runtime import Module, ModuleError, Service, handlers_of, load_module, schedules_of
+from chassis.runtime._modules import check, discover
+from chassis.settings import ApiSecrets, EdgeSettings, HttpClientSettings, Settings
+
+from tests.sample.modules.notes import api, handlers, settings
+from tests.sample.modules.notes.messages import Explode, Recount
+
+NOTES = "tests.sample.modules.notes"
+
+type MakeModule = Callable[..., None]
+
+
+@pytest.fixture
+def make_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeModule:
+    """Write a module of the package `found`, which can be imported for the length of the test."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "found"]:
+        monkeypatch.delitem(sys.modules, name)
+
+    def make(name: str, **files: str) -> None:
+        package = tmp_path / "found" / name
+        package.mkdir(parents=True)
+        for file, text in {"__init__": '"""A module."""', **files}.items():
+            (package / f"{file}.py").write_text(text)
+
+    return make
+
+
+@pytest.fixture
+def notes() -> Module:
+    return load_module(NOTES)
+
+
+def test_a_module_offers_what_its_files_are_named_for(notes: Module) -> None:
+    assert notes.name == "notes"
+    assert notes.package == NOTES
+    assert notes.router is api.router
+    assert list(notes.handlers) == handlers.HANDLERS
+    assert notes.tasks == (Explode, Recount)
+    assert notes.settings is settings.Settings
+    assert notes.migrations == Path(str(settings.__file__)).parent / "migrations"
+
+
+def test_a_module_may_offer_nothing(make_module: MakeModule) -> None:
+    make_module("empty")
+    assert load_module("found.empty") == Module("empty", "found.empty", None, (), (), (), None, None)
+
+
+def test_packages_are_found_in_the_order_of_their_names(make_module: MakeModule) -> None:
+    for name in ("walnut", "almond"):
+        make_module(name)
+    assert [module.name for module in discover("found")] == ["almond", "walnut"]
+
+
+def test_a_service_has_the_modules_of_its_package_or_only_those_it_names(
+    service: Service, make_module: MakeModule
+) -> None:
+    assert [module.name for module in service.modules] == ["notes"]
+    for name in ("walnut", "almond"):
+        make_module(name)
+    only = replace(service, only=["found.walnut", NOTES])
+    assert [module.name for module in only.modules] == ["walnut", "notes"]
+
+
+def test_a_service_has_the_migrations_of_its_rooms_its_authentication_and_its_modules(service: Service) -> None:
+    assert list(service.migrations) == ["chassis_jobs", "chassis_http", "notes"]
+    keys = replace(service, auth=api_keys)
+    assert list(keys.migrations) == ["chassis_jobs", "chassis_http", "chassis_api_keys", "notes"]
+    assert all([*path.glob("*_0001_*.py")] for path in keys.migrations.values())
+
+
+def test_a_service_has_the_settings_of_its_rooms_its_authentication_its_events_and_its_modules(
+    service: Service,
+) -> None:
+    own = [Settings, ApiSecrets, EdgeSettings, HttpClientSettings]
+    assert service.settings == [*own, *oidc.settings, settings.Settings]
+    assert replace(service, auth=None, events=nats).settings == [*own, *nats.settings, settings.Settings]
+
+
+def test_the_package_of_a_service_has_its_name_with_underscores() -> None:
+    service = Service("order-desk", title="", description="")
+    assert service.import_name == "order_desk"
+    assert service.version == "0"
+    assert replace(service, name="copier-backend-chassis").version != "0"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("api", "routes = []", "must offer `router`, of type APIRouter"),
+        ("handlers", "HANDLERS = ()", "must offer `HANDLERS`, of type list"),
+        ("handlers", "HANDLERS = [print]", "each of HANDLERS must be"),
+        ("handlers", "HANDLERS = []\nSCHEDULES = ()", "must offer `SCHEDULES`, of type list"),
+        ("handlers", "HANDLERS = []\nSCHEDULES = [print]", "each of SCHEDULES must be"),
+        ("settings", "settings = 1", "must offer `Settings`, of type type"),
+        ("settings", "class Settings: pass", "must derive from EnvironmentSettings"),
+    ],
+)
+def test_a_file_that_lacks_its_offer_is_refused(make_module: MakeModule, file: str, text: str, message: str) -> None:
+    make_module("broken", **{file: text})
+    with pytest.raises(ModuleError, match=rf"found\.broken\.{file}.* {message}|found\.broken\.{file}: {message}"):
+        load_module("found.broken")
+
+
+def test_a_module_that_is_named_like_the_chassis_is_refused(notes: Module) -> None:
+    with pytest.raises(ModuleError, match="the module chassis_notes has a name of the chassis"):
+        check([replace(notes, name="chassis_notes")])
+
+
+def test_two_handlers_of_one_name_are_refused(notes: Module) -> None:
+    with pytest.raises(ModuleError, match=r"two handlers are called notes\.count"):
+        check([notes, notes])
+
+
+def test_a_task_without_a_handler_is_refused(notes: Module) -> None:
+    left = tuple(handler for handler in handlers_of([notes]) if handler.message is not Explode)
+    with pytest.raises(ModuleError, match=r"notes\.Explode has 0 handlers: a task has one"):
+        check([replace(notes, handlers=left)])
+
+
+def test_a_schedule_whose_task_needs_a_value_is_refused(notes: Module) -> None:
+    scheduled = replace(notes, schedules=(cron("* * * * *", Explode),))
+    assert schedules_of([scheduled]) == scheduled.schedules
+    with pytest.raises(ModuleError, match=r"notes\.Explode is scheduled: give each of its fields a default"):
+        check([scheduled])
+
+
+class Ping(Task):
+    """A task without a field of its own."""
+
+
+def test_a_schedule_whose_task_needs_no_value_is_admitted(notes: Module) -> None:
+    check([replace(notes, schedules=(cron("* * * * *", Ping),))])

@@ -1,0 +1,1 @@
+"""A small service to prove the chassis with."""

@@ -1,0 +1,8 @@
+"""The sample service, which takes notes: the suite proves the chassis with it."""
+
+from chassis.identity.oidc import oidc
+from chassis.runtime import Service
+
+service = Service(
+    "sample", title="Sample", description="A service that takes notes.", auth=oidc, package="tests.sample"
+)

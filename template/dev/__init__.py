@@ -1,1 +1,0 @@
-"""Tools of development; none of this is in the image."""

@@ -1,1 +1,0 @@
-"""How the backend is started: as an API, as a worker, from the command line."""

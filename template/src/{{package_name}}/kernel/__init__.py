@@ -1,1 +1,0 @@
-"""What every module leans on and that knows no module."""

@@ -1,1 +1,0 @@
-"""What the OpenAPI document says is what the API does."""

@@ -1,1 +1,0 @@
-"""What strangers send, over raw sockets, to the API as a process."""

@@ -1,1 +1,0 @@
-"""The kernel's promises, proven on the sample module."""

@@ -1,1 +1,0 @@
-"""The engines that carry jobs: each keeps the same."""

@@ -1,1 +1,0 @@
-"""Notes are taken, and counted by the worker: a small module to prove the kernel with."""

@@ -2,46 +2,46 @@
 _list:
     @uv run just --list --unsorted
 
-# everything: format, lint, types, and all tests
+# run everything: format, lint, types, all tests
 [positional-arguments]
 test *ARGUMENTS:
     @bin/test "$@"
 
-# what takes under three minutes
+# run the fast part of it, a few minutes
 [positional-arguments]
 fast *ARGUMENTS:
     @bin/test fast "$@"
 
-# format, and mend what the linter can
+# lint with fixes, then format
 fix:
     uv run ruff check --fix
     uv run ruff format
 
-# write the recording of the dialogue in the README anew
+# record the dialogue in the README again
 record:
     @uv run python scripts/record.py
 
-# time copying and updating beside a trivial template and Cookiecutter
+# time copying and updating, compared with a trivial template and Cookiecutter
 [positional-arguments]
 bench *ARGUMENTS:
     @uv run python scripts/bench.py "$@"
 
-# render the working tree into a new folder, to look at it
+# render the working tree into a new folder: `just render /tmp/shop example=false`
 [positional-arguments]
 render FOLDER *ARGUMENTS:
     @uv run python scripts/render.py "$@"
 
-# write cookiecutter.json anew from copier.yml; --check only compares
+# write cookiecutter.json from copier.yml; --check only compares
 [positional-arguments]
 bridge *ARGUMENTS:
     @uv run python scripts/cookiecutter_bridge.py "$@"
 
-# write template/chassis/MANIFEST anew; --check only compares
+# write template/chassis/MANIFEST; --check only compares
 [positional-arguments]
 manifest *ARGUMENTS:
     @uv run python scripts/manifest.py "$@"
 
-# time three requests of a generated project beside the same on plain FastAPI and asyncpg
+# time three requests of a generated project, compared with plain FastAPI and asyncpg
 [positional-arguments]
 bench-api *ARGUMENTS:
     @uv run python scripts/bench_api.py "$@"

@@ -1,9 +1,9 @@
-"""Has Copier render the project into the folder that Cookiecutter made for it."""
+"""Renders the project with Copier into the folder that Cookiecutter created."""
 
 import sys
 from pathlib import Path
 
-# Cookiecutter runs this file from the folder for temporary files, where anybody may have left a module.
+# Cookiecutter runs this file from the folder for temporary files, from which nothing must be imported.
 sys.path[:] = [folder for folder in sys.path if Path(folder) != Path(__file__).parent]
 
 import filecmp
@@ -16,10 +16,10 @@ import copier
 import yaml
 from copier.errors import CopierError
 
-# Answers come as JSON in hexadecimal digits: none of them can end the string that it stands in.
+# Answers are passed as JSON in hexadecimal digits, so none of them can end the string literal.
 CONTEXT, GIVEN = json.loads(bytes.fromhex("{cookiecutter{ ([cookiecutter, _cookiecutter] | tojson).encode().hex() }}"))
 
-# What Copier takes for a git repository; Cookiecutter also takes zip files and abbreviations of one's own.
+# URLs that Copier accepts; Cookiecutter also accepts zip files and configured abbreviations.
 ADDRESS = re.compile(r"(gh:|gl:|git@|git\+|git://|https://(github|gitlab)\.com/).*|.*\.git")
 
 
@@ -30,27 +30,27 @@ def main() -> None:
         answers = answered()
         os.chdir(start(CONTEXT["_template"]))
         copier.run_copy(CONTEXT["_template"], project, data=answers, vcs_ref=CONTEXT["_checkout"], defaults=True)
-        see_that_all_were_taken(project, answers)
+        require_all_accepted(project, answers)
     except (CopierError, ValueError, OSError) as error:
         sys.exit(str(error))
 
 
 def answered() -> dict[str, Any]:
-    """Give the answers by Copier's names; what was not asked and not given is left for Copier to compute."""
+    """Return the answers under the names of Copier, without those that Copier has to compute."""
     offered = json.loads(Path(CONTEXT["_repo_dir"], "cookiecutter.json").read_text(encoding="utf-8"))
     answers = {}
     for name in offered:
         if name.startswith("__") or name == "_jinja2_env_vars" or CONTEXT[name] is None:
             continue
-        # The mark begins the Jinja that Cookiecutter renders; only our own defaults may have it.
+        # The mark begins Jinja that Cookiecutter renders; only the template's own defaults may contain it.
         if GIVEN.get(name) != offered[name] and "{cookiecutter" in str(GIVEN.get(name)):
-            raise ValueError(f"Validation error for question '{name}': Leave out {{cookiecutter")
+            raise ValueError(f"Validation error for question '{name}': Remove {{cookiecutter")
         answers[name.removeprefix("_")] = CONTEXT[name]
     return answers
 
 
 def start(template: str) -> Path:
-    """Find the folder that Cookiecutter was started in, which it does not tell and a relative template begins at."""
+    """Return the folder that Cookiecutter was started in, to which a relative path of the template refers."""
     copy = Path(CONTEXT["_repo_dir"], "copier.yml")
     for folder in (CONTEXT["_output_dir"], os.environ.get("PWD", os.sep)):
         original = Path(folder, template, "copier.yml")
@@ -58,19 +58,17 @@ def start(template: str) -> Path:
             return Path(folder)
     if ADDRESS.fullmatch(template):
         return Path.cwd()
-    raise ValueError(
-        f"Copier finds no git repository at {template}: give a folder, or an address that begins with git+"
-    )
+    raise ValueError(f"Copier finds no git repository at {template}: use a folder, or a URL that begins with git+")
 
 
-def see_that_all_were_taken(project: Path, answers: dict[str, Any]) -> None:
-    """Refuse when the release that Copier rendered asks other questions than Cookiecutter did."""
+def require_all_accepted(project: Path, answers: dict[str, Any]) -> None:
+    """Raise ValueError if the release that Copier rendered does not have a question that Cookiecutter asked."""
     taken = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
     if lost := [name for name, answer in answers.items() if taken.get(name) != answer]:
         release = taken.get("_commit")
         raise ValueError(
-            f"Release {release} does not ask for {', '.join(lost)}. "
-            f"Have its own questions asked with --checkout {release}, or for a folder with git checkout {release}"
+            f"Release {release} has no question {', '.join(lost)}. "
+            f"Use the questions of that release: --checkout {release}, or for a folder git checkout {release}"
         )
 
 

@@ -1,7 +1,7 @@
-"""Refuses a folder that has something in it, even when Cookiecutter was told to overwrite."""
+"""Refuses a folder that is not empty, even if Cookiecutter was told to overwrite."""
 
 import sys
 from pathlib import Path
 
 if any(Path().iterdir()):
-    sys.exit(f"{Path.cwd()} is not empty, and nothing in it was changed. `copier update` brings a project up to date.")
+    sys.exit(f"{Path.cwd()} is not empty; nothing was changed. Use `copier update` to update a project.")

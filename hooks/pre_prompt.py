@@ -1,11 +1,11 @@
-"""Ends before the first question when Copier, which renders the project, is missing or a program is too old."""
+"""Fails before the first question if Copier, which renders the project, is missing, or a program is too old."""
 
 import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-# The first Cookiecutter that finds the folder by the delimiters of cookiecutter.json.
+# The first release of Cookiecutter that applies the delimiters of cookiecutter.json to the folder name.
 COOKIECUTTER = "2.6.0"
 
 
@@ -28,8 +28,8 @@ def main() -> None:
         found = installed(program.lower())
         if found is None or numbers(found) < numbers(needed):
             sys.exit(
-                f"This template needs {program} {needed} or newer, and there is {found or 'none'} beside "
-                f"{sys.executable}. Either of these brings it along:\n\n"
+                f"This template needs {program} {needed} or newer; found {found or 'none'} in the environment of "
+                f"{sys.executable}. Use one of these commands:\n\n"
                 "    uvx --with copier cookiecutter REPOSITORY\n"
                 "    uvx copier copy REPOSITORY FOLDER\n"
             )

@@ -1,4 +1,4 @@
-"""Writes `cookiecutter.json` from `copier.yml`, so that Cookiecutter asks what Copier asks; `--check` only compares."""
+"""Writes `cookiecutter.json` from `copier.yml`, for the same questions in Cookiecutter; `--check` only compares."""
 
 import argparse
 import json
@@ -10,19 +10,19 @@ from typing import Any
 import yaml
 from render import TEMPLATE
 
-# Cookiecutter renders every default, and answers of the command line are defaults to it. With delimiters that nobody
-# types, braces in an answer stay text, as they do in Copier.
+# Cookiecutter renders every default, and treats answers of the command line as defaults. With unusual delimiters,
+# braces in an answer stay text, as in Copier.
 MARK = "{cookiecutter"
 DELIMITERS = {
     "block_start_string": MARK + "%",
     "variable_start_string": MARK + "{",
     "comment_start_string": MARK + "#",
 }
-# Ends an update that would lose something, and is true otherwise; Cookiecutter only begins projects.
+# Aborts an update whose recorded answers are invalid; irrelevant here, as Cookiecutter does not update.
 GUARD = '{% from "includes/checks.jinja" import kept with context %}{{ kept() }}'
 COMMENT = re.compile(r"\{#.*?#\}\n*", re.DOTALL)
 CARRIED = {"type", "help", "default", "choices", "validator", "ask", "placeholder"}
-# The answer for a new project, and the one for a project that is older than its question.
+# The defaults for a new project and for a project that is older than the question.
 BEGIN = re.compile(
     r'\{% from "includes/checks.jinja" import begins_with with context %\}\{\{ begins_with\("(\w+)", "\w+"\) \}\}'
 )
@@ -34,11 +34,11 @@ class BridgeError(Exception):
 
 
 def bridge(template: Path) -> str:
-    """Give the text of `cookiecutter.json` for the questions of a template."""
+    """Return the text of `cookiecutter.json` for a template."""
     questions = load(template)
     asked = {name: question for name, question in questions.items() if question.get("ask", True)}
     context: dict[str, Any] = {name: offered(template, name, question) for name, question in asked.items()}
-    # Not asked, as their names are private; nothing given, Copier computes the answer.
+    # Private names are not asked. Without an answer, Copier computes the default.
     context |= {f"_{name}": None for name in questions if name not in asked}
     context["__folder"] = folder(template)
     context["__prompts__"] = {name: prompt(question) for name, question in asked.items()}
@@ -52,16 +52,16 @@ def load(template: Path) -> dict[str, dict[str, Any]]:
     for name, question in questions.items():
         carried = CARRIED | {"when"} if question.get("when") == GUARD else CARRIED
         if unknown := question.keys() - carried:
-            raise BridgeError(f"{name}: Cookiecutter has nothing like {', '.join(sorted(unknown))}")
+            raise BridgeError(f"{name}: Cookiecutter does not support {', '.join(sorted(unknown))}")
         if question["type"] not in {"bool", "str"}:
-            raise BridgeError(f"{name}: Cookiecutter has no type {question['type']}")
+            raise BridgeError(f"{name}: Cookiecutter does not support the type {question['type']}")
         if "{{" in question["help"] or "{%" in question["help"]:
-            raise BridgeError(f"{name}: Cookiecutter renders no help")
+            raise BridgeError(f"{name}: Cookiecutter does not render prompts")
     return questions
 
 
 def offered(template: Path, name: str, question: dict[str, Any]) -> object:
-    """Give what Cookiecutter keeps for a question: the default, or all choices with the default first."""
+    """Return the default of a question, or all its choices with the default first."""
     if "choices" not in question:
         return default(template, name, question["default"])
     values = list(labels(question).values())
@@ -71,17 +71,17 @@ def offered(template: Path, name: str, question: dict[str, Any]) -> object:
 
 
 def default(template: Path, name: str, text: object) -> object:
-    """Carry the file of a computed default's macro along: Cookiecutter cannot include it."""
+    """Return a default; a computed one contains the source of its macro, as Cookiecutter cannot include files."""
     if not isinstance(text, str) or not ("{{" in text or "{%" in text):
         return text
     if not (call := MACRO.fullmatch(text)):
-        raise BridgeError(f"{name}: a computed default must be one call of a macro that is imported")
+        raise BridgeError(f"{name}: a computed default must be one call of an imported macro")
     source = COMMENT.sub("", (template / call["file"]).read_text(encoding="utf-8"))
     return marked(f"{source.strip()}{{{{ {call['name']}(cookiecutter.{call['question']}) }}}}")
 
 
 def folder(template: Path) -> str:
-    """Name the folder so that it is safe before Copier has seen the slug, and the same as a slug that is good."""
+    """Return a folder name that equals a valid slug and is safe for an invalid one, which Copier rejects later."""
     source = (template / "includes" / "names.jinja").read_text(encoding="utf-8")
     macro = re.search(r"\{%- macro words_of\(.*?\{%- endmacro -%\}", source, re.DOTALL)
     if not macro:
@@ -106,7 +106,7 @@ def labels(question: dict[str, Any]) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when the file is not as it would be")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the file is outdated")
     parser.add_argument("--template", type=Path, default=TEMPLATE, help="the folder with copier.yml")
     options = parser.parse_args()
     written = options.template / "cookiecutter.json"
@@ -117,7 +117,7 @@ def main() -> None:
     if not options.check:
         written.write_text(text, encoding="utf-8")
     elif not written.is_file() or written.read_text(encoding="utf-8") != text:
-        sys.exit("cookiecutter.json is not what copier.yml says: write it with `uv run just bridge`")
+        sys.exit("cookiecutter.json does not match copier.yml: run `uv run just bridge`")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes the default project, runs it on an embedded PostgreSQL, and takes an order through it step by step."""
+"""Creates the default project, runs it on an embedded PostgreSQL, and checks step by step what it guarantees."""
 
 import argparse
 import json
@@ -25,54 +25,56 @@ PATIENCE = 60.0
 
 
 class DemoError(Exception):
-    """A step did not do what it shows."""
+    """A step did not give the result that it demonstrates."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bin/demo", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="where the project goes; a temporary folder by default")
-    parser.add_argument("--keep", action="store_true", help="leave the service running until Ctrl-C")
+    parser.add_argument("folder", nargs="?", type=Path, help="a new folder for the project; default: a temporary one")
+    parser.add_argument("--keep", action="store_true", help="keep the service running until Ctrl-C")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by default in a background job of a shell
     try:
         with project_folder(options.folder) as project:
             demonstrate(project, keep=options.keep)
     except DemoError as error:
         sys.exit(f"bin/demo: {error}")
     except KeyboardInterrupt:
-        print("\nEnded, and everything it started with it.")
+        print("\nStopped the service and its database.")
         sys.exit(130)
 
 
 def demonstrate(project: Path, *, keep: bool) -> None:
     started = time.monotonic()
-    say("generate", f"copier copy wrote {generate(project)} files, offline and without --trust")
+    say("create", f"Copier wrote the project: {generate(project)} files, offline, without running code of the template")
     run(project, "uv", "run", "--quiet", "just", "setup")
-    say("set up", "uv installed the tools, PostgreSQL among them, and made uv.lock")
+    say("install", "uv installed the dependencies, with PostgreSQL among them, and created uv.lock")
     with service(project) as (api, operations):
-        say("start", f"the API answers {operations}/readyz: migrations are applied, the worker runs beside it")
-        headers = {"Authorization": f"Bearer {token(project)}"}
-        say("identify", "the local issuer, whose key was made here and now, gave alice a token")
+        say("start", f"migrations are applied, the API and the worker are ready ({operations}/readyz)")
+        headers = {"Authorization": f"Bearer {token(project)}", "Idempotency-Key": str(uuid4())}
+        say("sign in", "the local OpenID Connect issuer gave alice a token")
         location = place(api, headers)
-        say("place", f"POST /v1/orders gave 201 and Location {location}: committed before the answer left")
+        say("order", f"POST /v1/orders returned 201, Location {location}: committed before the response was sent")
+        if place(api, headers) != location:
+            raise DemoError("the repeated request placed another order")
+        say("retry", "the same request with the same Idempotency-Key returned the same order, not a second one")
         order = confirmed(api + location, headers)
-        say("confirm", f"the order is {order['status']} at version {order['version']}: the worker ran the event's job")
-        text = notified(project, order["id"])
-        say("notify", f"another module recorded {text!r}: once, through its inbox")
-        code, kind = refused(api, headers)
-        say("refuse", f"an order without lines gives {code} and {kind}")
-        say("reject", f"without the token it gives {call(api + location, {})[0]}")
+        say("job", f"the worker ran the event's job: the order is {order['status']}, version {order['version']}")
+        say("once", f"another module handled the event once and recorded {notified(project, order['id'])!r}")
+        code, kind = refused(api, headers | {"Idempotency-Key": str(uuid4())})
+        say("validate", f"an order without lines returned {code}, {kind}")
+        say("protect", f"a request without a token returned {call(api + location, {})[0]}")
         say("done", f"{time.monotonic() - started:.0f} s")
         if keep:
             print(
-                f"\nAPI      {api}/docs\nHealth   {operations}/readyz\nProject  {project}\nCtrl-C ends it.", flush=True
+                f"\nAPI      {api}/docs\nHealth   {operations}/readyz\nProject  {project}\nCtrl-C stops it.", flush=True
             )
             signal.pause()
 
 
-def say(step: str, proof: str) -> None:
-    print(f"{step:9} {proof}", flush=True)
+def say(step: str, result: str) -> None:
+    print(f"{step:9} {result}", flush=True)
 
 
 @contextmanager
@@ -81,7 +83,7 @@ def project_folder(folder: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="copier-backend-", ignore_cleanup_errors=True) as temporary:
             yield Path(temporary) / "acme-shop"
     elif folder.exists() and any(folder.iterdir()):
-        raise DemoError(f"{folder} is not empty: name a new folder")
+        raise DemoError(f"{folder} is not empty: use a new folder")
     else:
         yield folder.resolve()
 
@@ -99,12 +101,12 @@ def run(project: Path, *command: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Leave out what would send the project to this repository's own environment or to another database."""
+    """Leave out variables that select the environment of this repository or another database."""
     return {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "VIRTUAL_ENV"}}
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on."""
+    """Return free TCP ports."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [free.getsockname()[1] for free in sockets]
     for free in sockets:
@@ -114,13 +116,13 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def service(project: Path) -> Iterator[tuple[str, str]]:
-    """Run `just dev` on free ports, and end it and all it started when the block ends."""
+    """Run `just dev` on free ports, and stop it with its child processes at the end of the block."""
     names = ("API_PORT", "API_OPERATIONS_PORT", "WORKER_OPERATIONS_PORT")
     ports = {name: str(port) for name, port in zip(names, free_ports(len(names)), strict=True)}
     log = project / ".dev.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            ["uv", "run", "--quiet", "python", "-m", "dev", "dev"],
+            ["uv", "run", "--quiet", "python", "-m", "chassis.dev", "dev"],
             cwd=project,
             env=environment() | ports,
             stdout=output,
@@ -144,11 +146,11 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         if process.poll() is not None:
             break
         try:
-            with urlopen(url, timeout=5):  # noqa: S310  # an address of this machine
+            with urlopen(url, timeout=5):  # noqa: S310  # a URL of this machine
                 return
         except (URLError, ConnectionError):
             time.sleep(0.1)
-    raise DemoError(f"{url} does not answer:\n{log.read_text()[-3000:]}")
+    raise DemoError(f"{url} does not respond:\n{log.read_text()[-3000:]}")
 
 
 def token(project: Path) -> str:
@@ -157,12 +159,12 @@ def token(project: Path) -> str:
 
 
 def call(url: str, headers: dict[str, str], body: Any = None) -> tuple[int, dict[str, str], Any]:  # noqa: ANN401  # any JSON
-    """Send a request to this machine and give status, headers and the answer's JSON."""
+    """Send a request to this machine; return the status, the headers and the JSON of the response."""
     data = None if body is None else json.dumps(body).encode()
-    fields = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())} | headers
-    request = Request(url, data, fields)  # noqa: S310  # an address of this machine
+    fields = {"Content-Type": "application/json"} | headers
+    request = Request(url, data, fields)  # noqa: S310  # a URL of this machine
     try:
-        with urlopen(request, timeout=10) as answer:  # noqa: S310  # an address of this machine
+        with urlopen(request, timeout=10) as answer:  # noqa: S310  # a URL of this machine
             return answer.status, {key.lower(): value for key, value in answer.headers.items()}, json.load(answer)
     except HTTPError as error:
         return error.code, {key.lower(): value for key, value in error.headers.items()}, json.load(error)
@@ -171,7 +173,7 @@ def call(url: str, headers: dict[str, str], body: Any = None) -> tuple[int, dict
 def place(api: str, headers: dict[str, str]) -> str:
     status, answered, _ = call(f"{api}/v1/orders", headers, ORDER)
     if status != HTTPStatus.CREATED:
-        raise DemoError(f"placing the order gave {status}")
+        raise DemoError(f"placing the order returned {status}")
     return answered["location"]
 
 
@@ -186,10 +188,12 @@ def confirmed(url: str, headers: dict[str, str]) -> dict[str, Any]:
 
 
 def notified(project: Path, order_id: str) -> str:
-    query = f"SELECT text FROM notifications WHERE order_id = '{order_id}'"  # noqa: S608  # an id of ours
+    query = f"SELECT text FROM notifications WHERE order_id = '{order_id}'"  # noqa: S608  # a UUID of the service
     limit = time.monotonic() + PATIENCE
     while time.monotonic() < limit:
         lines = run(project, "uv", "run", "--quiet", "just", "db", "-At", "-c", query).splitlines()
+        if len(lines) > 1:
+            raise DemoError("the notification was recorded twice")
         if lines:
             return lines[0]
     raise DemoError("no notification was recorded")

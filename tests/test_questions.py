@@ -51,7 +51,22 @@ REFUSED_TEXTS = [
 ]
 REFUSED_SLUGS = [
     *("../evil", "/evil", "evil/x", "evil\\x", ".", "..", "~", "a b", "A", "a--b", "-a", "a-", "1a", "a_b", "a.b", ""),
-    *("class", "match", "json", "test", "tests", "src", "dev", "docs", "chassis", "con", "com1", "fastapi", "rust-just", "acme\n"),
+    *(
+        "class",
+        "match",
+        "json",
+        "test",
+        "tests",
+        "src",
+        "dev",
+        "docs",
+        "chassis",
+        "con",
+        "com1",
+        "fastapi",
+        "rust-just",
+        "acme\n",
+    ),
     *("\uff41cme", "\u0430\u0441me", "acmé", "a\u200bb", "a" * 64, "{{ 7*7 }}", "$(id)", "a;b"),
 ]
 
@@ -92,7 +107,8 @@ def test_an_address_that_is_none_is_refused(render: Render, tmp_path: Path, addr
 
 
 @pytest.mark.parametrize(
-    ("question", "value"), [("python_version", "3.11"), ("auth", "basic"), ("events", "kafka"), ("ci", "jenkins"), ("license", "GPL")]
+    ("question", "value"),
+    [("python_version", "3.11"), ("auth", "basic"), ("events", "kafka"), ("ci", "jenkins"), ("license", "GPL")],
 )
 def test_a_choice_that_is_not_offered_is_refused(render: Render, tmp_path: Path, question: str, value: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the words are Copier's

@@ -39,8 +39,8 @@ FILE_BUDGET, FUNCTION_BUDGET = 200, 40
 
 
 @pytest.fixture(params=PAIRS, ids=lambda answers: "-".join(str(value)[:10] for value in answers.values()))
-def project(request: pytest.FixtureRequest, render: Render) -> Path:
-    return render(**request.param)
+def project(request: pytest.FixtureRequest, render_service: Render) -> Path:
+    return render_service(**request.param)
 
 
 def test_the_pairs_cover_every_answer_with_every_other() -> None:
@@ -121,8 +121,8 @@ def test_the_chassis_keeps_its_budget(record_property: Callable[[str, object], N
     assert lines <= CHASSIS_BUDGET
 
 
-def test_a_service_keeps_its_budget(render: Render, record_property: Callable[[str, object], None]) -> None:
-    project = render(events="nats")
+def test_a_service_keeps_its_budget(render_service: Render, record_property: Callable[[str, object], None]) -> None:
+    project = render_service(events="nats")
     check_lengths(source_of(project))
     lines = sum(source_lines(path) for path in source_of(project).rglob("*.py"))
     record_property("lines of the modules", lines)
@@ -131,8 +131,8 @@ def test_a_service_keeps_its_budget(render: Render, record_property: Callable[[s
 
 
 @pytest.mark.parametrize(("example", "limit"), [(True, SERVICE_FILES), (False, SERVICE_FILES_WITHOUT_EXAMPLE)])
-def test_a_service_has_few_files(render: Render, *, example: bool, limit: int) -> None:
-    project = render(events="nats", example=example, license="MIT")
+def test_a_service_has_few_files(render_service: Render, *, example: bool, limit: int) -> None:
+    project = render_service(events="nats", example=example, license="MIT")
     assert len(service_files(project)) <= limit
 
 
@@ -166,10 +166,10 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 @pytest.mark.parametrize("events", ["none", "nats"])
-def test_without_the_example_no_word_refers_to_it(render: Render, events: str) -> None:
+def test_without_the_example_no_word_refers_to_it(render_service: Render, events: str) -> None:
     bare = {"example": False, "project_slug": "shop", "description": "A service.", "events": events}
-    assert traces_of_the_example(render(**bare)) == []
-    assert traces_of_the_example(render(description="A service.")) != []
+    assert traces_of_the_example(render_service(**bare)) == []
+    assert traces_of_the_example(render_service(description="A service.")) != []
 
 
 def traces_of_the_example(project: Path) -> list[Path]:
@@ -184,11 +184,11 @@ def traces_of_the_example(project: Path) -> list[Path]:
     ]
 
 
-def test_a_pipeline_and_a_license_are_there_when_asked_for(render: Render) -> None:
-    project = render(ci="none", license="none")
+def test_a_pipeline_and_a_license_are_there_when_asked_for(render_service: Render) -> None:
+    project = render_service(ci="none", license="none")
     assert not (project / ".github").exists()
     assert not (project / "LICENSE").exists()
-    project = render(ci="github", license="Apache-2.0", project_slug="shop")
+    project = render_service(ci="github", license="Apache-2.0", project_slug="shop")
     assert (project / ".github" / "workflows" / "check.yml").exists()
     assert "Apache License" in (project / "LICENSE").read_text(encoding="utf-8")
 
@@ -196,8 +196,8 @@ def test_a_pipeline_and_a_license_are_there_when_asked_for(render: Render) -> No
 def test_jinja_stays_out_of_the_way() -> None:
     """Control lines are few, none is inside a function, and the chassis has none."""
     control = lines = 0
-    for path in (ROOT / "template").rglob("*"):
-        if not path.is_file() or CHASSIS in path.parents:
+    for path in text_files(ROOT / "template"):
+        if CHASSIS in path.parents:
             continue
         text = path.read_text(encoding="utf-8")
         found = re.findall(r"^.*\{%.*$", text, re.MULTILINE)

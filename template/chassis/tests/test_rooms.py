@@ -282,7 +282,7 @@ def test_no_name_is_meaningless() -> None:
 
 def test_the_reference_has_every_problem_type() -> None:
     imported()
-    errors = {Error, *subclasses(Error)}
+    errors: set[type[Error]] = {Error, *subclasses(Error)}
     types = {error.type.removeprefix("urn:problem-type:"): error for error in errors}
     assert len(types) == len(errors)
     documented = {name: columns[:2] for name, columns in table_of("Problem types").items()}

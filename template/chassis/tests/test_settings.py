@@ -153,7 +153,20 @@ def test_a_variable_may_come_from_a_file_and_the_environment_has_precedence(
     assert str(load(Settings).database_url) == "postgresql://other@localhost/shop"
 
 
-def test_a_directory_of_secrets_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SECRETS_DIRECTORY", str(tmp_path / "nowhere"))
-    with pytest.raises(SettingsError, match=r"SECRETS_DIRECTORY is wrong, .*nowhere is not a directory"):
+def test_a_wrong_value_in_a_file_is_named_and_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    (tmp_path / "DATABASE_URL").write_text("mysql://shop:canary@localhost/shop", encoding="utf-8")
+    monkeypatch.setenv("SECRETS_DIRECTORY", str(tmp_path))
+    with pytest.raises(SettingsError) as raised:
         load(Settings)
+    assert str(raised.value) == "DATABASE_URL is wrong, it accepts: postgresql://user:password@host:port/name"
+
+
+def test_a_directory_of_secrets_that_is_missing_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    missing = tmp_path / "nowhere"
+    monkeypatch.setenv("SECRETS_DIRECTORY", str(missing))
+    with pytest.raises(SettingsError) as raised:
+        load(Settings)
+    assert str(raised.value) == f"SECRETS_DIRECTORY is wrong, {missing} is not a directory"

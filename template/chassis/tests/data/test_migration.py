@@ -59,7 +59,7 @@ def newer(folder: Path, statement: str) -> Mapping[str, Path]:
     for path in OWNERS["notes"].glob("*.py"):
         (folder / path.name).write_text(path.read_text())
     (folder / "notes_0002_newer.py").write_text(NEWER.format(statement=statement))
-    return OWNERS | {"notes": folder}
+    return {**OWNERS, "notes": folder}
 
 
 async def schema(settings: Settings) -> list[tuple[object, ...]]:

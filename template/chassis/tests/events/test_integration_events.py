@@ -23,12 +23,7 @@ from chassis.settings import StartError
 from tests.events.conftest import SERVICE, PublishingWorkers
 from tests.events.server import NatsServer
 from tests.events.subscriber import read_events
-from tests.jobs.conftest import (
-    WRITE_EFFECT,
-    Workers,
-    WriteEffect,
-    until,
-)
+from tests.jobs.conftest import WRITE_EFFECT, Workers, WriteEffect, until
 
 SUBJECT = f"{SERVICE}.events.samples.taken.v1"
 
@@ -237,6 +232,16 @@ async def test_a_stream_of_the_operators_own_is_used_as_it_is(workers: Publishin
     await finish(workers, ANNOUNCE)
     assert (await workers.operator.stream_info("theirs")).state.messages == 1
     assert await read_events(SERVICE) == []
+
+
+async def test_the_stream_may_have_another_name(workers: PublishingWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NATS_STREAM", "shop")
+    await workers.queue(ANNOUNCE, Taken())
+    await finish(workers, ANNOUNCE)
+    assert await read_events(SERVICE) == []
+    [message] = await read_events("shop")
+    assert message.subject == "shop.events.samples.taken.v1"
+    assert (message.headers or {})["ce-source"] == f"/{SERVICE}"
 
 
 async def test_without_a_server_no_event_is_published(

@@ -1,5 +1,5 @@
 """The fixture of log lines, for the tests of HTTP."""
 
-from tests._logged import logged
+from tests.ops.conftest import logged
 
 __all__ = ["logged"]

@@ -12,8 +12,8 @@ from chassis.http import IdempotentTransaction, Public, Router, connect
 from chassis.jobs import Outbox
 from chassis.testing import client_of
 
-from tests._logged import Lines
 from tests.http.applications import application_of
+from tests.ops.conftest import Lines
 from tests.sample.modules.notes import service
 
 ORPHAN = {"text": "lost", "parent_id": "01890000-0000-7000-8000-000000000000"}

@@ -10,7 +10,7 @@ from chassis.data import Database
 from chassis.jobs import Handler, Message, Outbox, Publisher, Task, Transaction, _runner, _worker, handle, work
 from chassis.settings import Settings
 
-from tests._logged import logged
+from tests.ops.conftest import logged
 
 __all__ = ["logged"]
 

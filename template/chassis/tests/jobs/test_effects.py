@@ -12,13 +12,7 @@ from chassis.jobs import Outbox, Transaction, handle
 from chassis.jobs import _dead_letters as dead_letters
 from chassis.jobs._dead_letters import Selection
 
-from tests.jobs.conftest import (
-    WRITE_EFFECT,
-    Workers,
-    WriteEffect,
-    until,
-    write_effect,
-)
+from tests.jobs.conftest import WRITE_EFFECT, Workers, WriteEffect, until, write_effect
 
 INSERT_AGAIN = """
     INSERT INTO pgqueuer (priority, entrypoint, payload, headers, status)

@@ -13,7 +13,7 @@ from chassis.jobs._runner import BACKOFF_LIMIT_SECONDS, backoff
 from chassis.settings import Settings
 from chassis.testing import Drain, drain_queue
 
-from tests._logged import Lines
+from tests.ops.conftest import Lines
 from tests.sample.modules.notes import handlers, service
 from tests.sample.modules.notes.domain import Note
 from tests.sample.modules.notes.messages import Explode, NoteTaken

@@ -7,7 +7,7 @@ import structlog
 
 from chassis.ops import principal, request_id, trace_id
 
-from tests._logged import Lines
+from tests.ops.conftest import Lines
 
 
 def test_a_line_has_time_level_logger_request_trace_and_principal(logged: Lines) -> None:

@@ -10,13 +10,13 @@ import pytest
 from chassis.events import nats
 from chassis.identity.api_keys import api_keys
 from chassis.identity.oidc import oidc
-from chassis.jobs import Task, cron
+from chassis.jobs import cron
 from chassis.runtime import Module, ModuleError, Service, handlers_of, load_module, schedules_of
 from chassis.runtime._modules import check, discover
 from chassis.settings import ApiSecrets, EdgeSettings, HttpClientSettings, Settings
 
 from tests.sample.modules.notes import api, handlers, settings
-from tests.sample.modules.notes.messages import Explode, Recount
+from tests.sample.modules.notes.messages import Explode, Recount, Tidy
 
 NOTES = "tests.sample.modules.notes"
 
@@ -49,7 +49,8 @@ def test_a_module_offers_what_its_files_are_named_for(notes: Module) -> None:
     assert notes.package == NOTES
     assert notes.router is api.router
     assert list(notes.handlers) == handlers.HANDLERS
-    assert notes.tasks == (Explode, Recount)
+    assert notes.tasks == (Explode, Recount, Tidy)
+    assert list(notes.schedules) == handlers.SCHEDULES
     assert notes.settings is settings.Settings
     assert notes.migrations == Path(str(settings.__file__)).parent / "migrations"
 
@@ -136,11 +137,3 @@ def test_a_schedule_whose_task_needs_a_value_is_refused(notes: Module) -> None:
     assert schedules_of([scheduled]) == scheduled.schedules
     with pytest.raises(ModuleError, match=r"notes\.Explode is scheduled: give each of its fields a default"):
         check([scheduled])
-
-
-class Ping(Task):
-    """A task without a field of its own."""
-
-
-def test_a_schedule_whose_task_needs_no_value_is_admitted(notes: Module) -> None:
-    check([replace(notes, schedules=(cron("* * * * *", Ping),))])

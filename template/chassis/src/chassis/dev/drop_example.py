@@ -19,7 +19,7 @@ MODULES = ("announcements", *OWNERS)
 GOES = (
     "src/{package}/modules/{name}",
     "tests/modules/{name}",
-    "tests/e2e/test_{name}.py",
+    "tests/test_end_to_end.py",
 )
 ANSWER = ("--vcs-ref=:current:", "--data=example=false")
 REMADE = "The example's tables are gone from the development database; `uv run just migrate` makes them again, empty."

@@ -28,7 +28,7 @@ class Running:
     log: Path
 
     async def ready(self) -> None:
-        async with AsyncClient() as client, asyncio.timeout(30):
+        async with AsyncClient() as client, asyncio.timeout(60):
             while True:
                 assert self.process.returncode is None, self.log.read_text()
                 try:

@@ -3,10 +3,10 @@
 from collections import Counter
 from uuid import UUID
 
-from chassis.jobs import Job, Transaction, handle, handle_tracked
+from chassis.jobs import Job, Transaction, cron, handle, handle_tracked
 
 from tests.sample.modules.notes import persistence, service
-from tests.sample.modules.notes.messages import Explode, NoteTaken, Recount
+from tests.sample.modules.notes.messages import Explode, NoteTaken, Recount, Tidy
 
 runs: Counter[UUID] = Counter()
 
@@ -31,9 +31,16 @@ async def recount(task: Recount, job: Job) -> str:
     return "/v1/notes"
 
 
+async def tidy(_task: Tidy, transaction: Transaction) -> None:
+    await persistence.delete_blank(transaction.connection)
+
+
 HANDLERS = [
     handle(NoteTaken, count),
     handle(NoteTaken, admire),
     handle(Explode, explode),
     handle_tracked(Recount, recount),
+    handle(Tidy, tidy),
 ]
+
+SCHEDULES = [cron("0 4 1 1 *", Tidy)]

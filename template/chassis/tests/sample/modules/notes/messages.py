@@ -20,3 +20,7 @@ class Recount(TrackedTask):
     """Counts each note of its owner once more."""
 
     owner: str
+
+
+class Tidy(Task):
+    """Deletes the notes without a text."""

@@ -28,6 +28,8 @@ UPDATE = "UPDATE notes SET text = $2, version = $3 WHERE id = $1 AND owner = $4"
 
 COUNT = "UPDATE notes SET counted = counted + 1 WHERE id = $1"
 
+DELETE_BLANK = "DELETE FROM notes WHERE text = ''"
+
 
 async def add(connection: Connection, note: Note, parent_id: UUID | None) -> None:
     await connection.execute(INSERT, note.id, note.owner, note.text, parent_id)
@@ -57,6 +59,10 @@ async def list_ids(connection: Connection, owner: str, skip: int, limit: int) ->
 
 async def count(connection: Connection, note_id: UUID) -> None:
     await connection.execute(COUNT, note_id)
+
+
+async def delete_blank(connection: Connection) -> None:
+    await connection.execute(DELETE_BLANK)
 
 
 def _note(row: Record) -> Note:

@@ -1,4 +1,4 @@
-"""Times copying and updating a project, side by side with a trivial template and with Cookiecutter."""
+"""Times copying and updating a project, compared with a trivial template and with Cookiecutter."""
 
 import argparse
 import json
@@ -16,22 +16,22 @@ from statistics import median
 from render import copy_template
 
 type Seconds = dict[str, list[float]]
-# Given an empty folder, a job gives the command to time and the folder to run it in.
+# Given an empty folder, a job returns the command to time and the folder to run it in.
 type Job = Callable[[Path], tuple[list[str], Path]]
 
 PROGRAMS = Path(sys.executable).parent
 CHANGED = (".editorconfig", ".gitattributes", ".gitignore", "Dockerfile.jinja", "justfile.jinja")
 COMPARISONS = [
-    ("copy", "trivial copy", "1.7 at most"),
-    ("copy from a folder", "trivial copy from a folder", "1.7 at most"),
+    ("copy", "trivial copy", "at most 1.7"),
+    ("copy from a folder", "trivial copy from a folder", "at most 1.7"),
     ("copy", "cookiecutter", "none"),
-    ("update", "trivial copy", "4 at most"),
-    ("update", "copy", "4 at most"),
+    ("update", "trivial copy", "at most 4"),
+    ("update", "copy", "at most 4"),
 ]
 
 
 class Bench:
-    """What the jobs work on, made once in a folder that is HOME as well."""
+    """The templates and projects of the jobs, created once in a folder that is also HOME."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,7 +56,7 @@ class Bench:
         self.run(["git", "tag", tag], folder)
 
     def make_trivial(self) -> Path:
-        """Make a template of one question and one file."""
+        """Create a template with one question and one file."""
         template = self.folder / "trivial"
         template.mkdir()
         (template / "copier.yml").write_text("name: World\n")
@@ -65,7 +65,7 @@ class Bench:
         return template
 
     def make_template(self) -> Path:
-        """Make two releases of the working tree; the second changes some files and adds one."""
+        """Create two releases of the working tree; the second changes some files and adds one."""
         template = copy_template(self.folder / "ours")
         self.commit(template, "v1")
         for name in CHANGED:
@@ -83,7 +83,7 @@ class Bench:
         return project
 
     def make_cookie(self) -> Path:
-        """Make a Cookiecutter template of the project's files: rendered where they have no braces of their own."""
+        """Create a Cookiecutter template of the project's files; those that contain braces are not rendered."""
         template = self.folder / "cookie"
         files = template / "{{cookiecutter.project_slug}}"
         shutil.copytree(self.project, files, ignore=shutil.ignore_patterns(".git"))
@@ -99,7 +99,7 @@ class Bench:
         return template
 
     def jobs(self) -> dict[str, Job]:
-        """Name what is timed. Templates are repositories, as people have them, unless it says folder."""
+        """Return what is timed. Templates are git repositories, as in practice, unless the name says folder."""
         return {
             "trivial copy": self.copy(self.trivial),
             "copy": self.copy(self.template),
@@ -125,7 +125,7 @@ def copier(command: str) -> list[str]:
 
 
 def measure(bench: Bench, rounds: int) -> Seconds:
-    """Time each job once a round, one after another, so that a busy machine slows all of them."""
+    """Time the jobs in turn in each round, so that a busy machine slows down all of them."""
     jobs = bench.jobs()
     seconds: Seconds = {name: [] for name in jobs}
     for count in range(rounds + 1):
@@ -134,7 +134,7 @@ def measure(bench: Bench, rounds: int) -> Seconds:
                 command, folder = job(Path(fresh))
                 started = time.perf_counter()
                 bench.run(command, folder)
-                if count:  # the first is to warm up
+                if count:  # the first round warms up
                     seconds[name].append(time.perf_counter() - started)
     return seconds
 
@@ -151,7 +151,7 @@ def report(seconds: Seconds) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="how often each is timed after one round to warm up")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds after the warm-up")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         report(measure(Bench(Path(folder)), options.rounds))

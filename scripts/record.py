@@ -1,4 +1,4 @@
-"""Writes the recording of the dialogue in the README: somebody types the project's name and keeps the rest."""
+"""Records the dialogue in the README: types the name of the project and accepts the other defaults."""
 
 import re
 import sys
@@ -12,22 +12,22 @@ from terminal import CLEAR, ENTER, Terminal
 README = TEMPLATE / "README.md"
 COPIER = Path(sys.executable).with_name("copier")
 BLOCK = re.compile(r"(?<=^```text\n)\$ uvx copier copy .*?(?=^```$)", re.MULTILINE | re.DOTALL)
-# The files are listed in the disk's order, which differs from machine to machine.
+# The order of the files depends on the file system.
 FILES = re.compile(r"^Copying from template version .*?(?=^$)", re.MULTILINE | re.DOTALL)
 NAME, FOLDER = "Corner Bakery", "corner-bakery"
 
 
 def questions(template: Path) -> list[str]:
-    """List what is asked, in order."""
+    """Return the prompts in order."""
     described = yaml.safe_load((template / "copier.yml").read_text(encoding="utf-8"))
     asked = {name: question for name, question in described.items() if not name.startswith("_")}
     return [question["help"] for question in asked.values() if question.get("ask", True)]
 
 
 def record(template: Path, folder: Path) -> str:
-    """Make a project in the folder and give the screen as it is at the end."""
+    """Create a project in the folder and return the final screen."""
     first, *others = questions(template)
-    # The screen is as high as the dialogue is long, so that nothing has left it.
+    # The screen is high enough that nothing scrolls off.
     with Terminal([str(COPIER), "copy", str(template), FOLDER], folder, rows=2000) as terminal:
         terminal.wait_for(first)
         terminal.press(CLEAR, NAME, ENTER)

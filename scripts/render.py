@@ -1,4 +1,4 @@
-"""Renders the working tree, committed or not, into a folder: `render.py FOLDER [NAME=VALUE ...]`."""
+"""Renders the working tree, including uncommitted changes, into a folder: `render.py FOLDER [NAME=VALUE ...]`."""
 
 import argparse
 import shutil
@@ -10,19 +10,19 @@ import copier
 
 TEMPLATE = Path(__file__).resolve().parent.parent
 PARTS = ("copier.yml", "includes", "template")
-# What the tools leave behind that run in `template/chassis`.
+# Files that tools leave in `template/chassis`.
 CACHES = ("__pycache__", ".*_cache", ".coverage", ".coverage.*", ".dev", ".hypothesis", ".venv", "uv.lock")
 
 
 def render(target: Path, answers: dict[str, Any] | None = None) -> None:
-    """Copy from a plain copy of the template: Copier would take a repository's last commit."""
+    """Render a copy of the template without git history; from a repository, Copier renders the last commit."""
     with tempfile.TemporaryDirectory() as plain:
         copy_template(Path(plain))
         copier.run_copy(plain, target, data=answers, defaults=True, quiet=True)
 
 
 def copy_template(target: Path) -> Path:
-    """Copy what Copier needs into a folder without a git history."""
+    """Copy what Copier needs into a folder without git history."""
     target.mkdir(exist_ok=True)
     for part in PARTS:
         source = TEMPLATE / part

@@ -1,4 +1,4 @@
-"""A program in a terminal of its own: the screen as a person reads it, and keys to press."""
+"""Runs a program in a virtual terminal, to read its screen and press keys."""
 
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ PATIENCE = 30.0
 
 
 class Screen(pyte.Screen):
-    """Shows what a program writes, and answers when it asks where the cursor is."""
+    """The screen of a program; it answers queries of the cursor position."""
 
     program: "pexpect.spawn[str]"
 
@@ -21,7 +21,7 @@ class Screen(pyte.Screen):
 
 
 class Terminal:
-    """Runs a command with HOME in its folder, on an otherwise plain environment."""
+    """A command in a terminal, with HOME in its folder and an otherwise minimal environment."""
 
     def __init__(self, command: list[str], folder: Path, *, columns: int = 80, rows: int = 24) -> None:
         environment = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "TERM": "xterm-256color", "LANG": "C.UTF-8"}
@@ -49,11 +49,11 @@ class Terminal:
         self.program.send("".join(keys))
 
     def text(self) -> str:
-        """Give the screen's lines, without the space at their ends and the empty ones below."""
+        """Return the lines of the screen without trailing spaces and empty lines."""
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip("\n")
 
     def wait_for(self, text: str) -> str:
-        """Let the program go on until its screen shows a text, and give the screen."""
+        """Wait until the screen shows a text, and return the screen."""
         while text not in self.text():
             try:
                 self.stream.feed(self.program.read_nonblocking(4096, PATIENCE))
@@ -62,7 +62,7 @@ class Terminal:
         return self.text()
 
     def wait_for_end(self) -> int:
-        """Let the program run to its end and give its exit status."""
+        """Wait for the end of the program and return its exit status."""
         try:
             while True:
                 self.stream.feed(self.program.read_nonblocking(4096, PATIENCE))

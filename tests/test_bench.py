@@ -1,4 +1,4 @@
-"""The bench compares like with like, and says so in a table."""
+"""The benchmark prints every comparison, and compares equal results."""
 
 import subprocess
 import sys

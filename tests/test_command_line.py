@@ -1,4 +1,4 @@
-"""The command as a newcomer types it, on a machine that has nothing but Python and git."""
+"""`copier copy` on a machine that has only Python and git."""
 
 import subprocess
 import sys
@@ -10,13 +10,13 @@ COPIER = Path(sys.executable).with_name("copier")
 
 
 def copy(template: Path, target: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `copier copy` with no configuration of git, no network proxy, no tool on the path but git."""
+    """Run `copier copy` without git configuration and network proxy, with only git on the path."""
     environment = {"HOME": str(target.parent), "PATH": "/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1"}
     command = [str(COPIER), "copy", "--defaults", *arguments, str(template), str(target)]
     return subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
 
 
-def test_the_defaults_are_copied_without_trust_and_the_next_commands_are_said(
+def test_the_defaults_are_copied_without_trust_and_the_next_commands_are_shown(
     template: Path, default_project: Path, tmp_path: Path
 ) -> None:
     done = copy(template, tmp_path / "acme-shop")
@@ -27,7 +27,7 @@ def test_the_defaults_are_copied_without_trust_and_the_next_commands_are_said(
     assert written == {path.relative_to(default_project) for path in text_files(default_project)}
 
 
-def test_a_refused_answer_ends_with_its_question_and_reason(template: Path, tmp_path: Path) -> None:
+def test_an_invalid_answer_is_reported_with_its_question_and_reason(template: Path, tmp_path: Path) -> None:
     done = copy(template, tmp_path / "shop", "--data", "project_slug=../evil")
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1].endswith("question 'project_slug': Use a-z, 0-9 and single hyphens")
@@ -35,7 +35,7 @@ def test_a_refused_answer_ends_with_its_question_and_reason(template: Path, tmp_
     assert not (tmp_path / "evil").exists()
 
 
-def test_a_bare_machine_can_hold_the_project_in_a_folder_with_a_space(template: Path, tmp_path: Path) -> None:
+def test_a_project_in_a_folder_with_a_space_is_created(template: Path, tmp_path: Path) -> None:
     done = copy(template, tmp_path / "my projects" / "acme shop")
     assert done.returncode == 0
     assert f"cd '{tmp_path}/my projects/acme shop'" in done.stderr

@@ -1,4 +1,4 @@
-"""Public names (paths, questions, choices, recipes, the API of the chassis) stay, or the changelog announces their end."""
+"""Public names (paths, questions, choices, recipes, exports of the chassis) stay, or the changelog announces it."""
 
 import ast
 import re

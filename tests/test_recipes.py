@@ -90,7 +90,7 @@ def test_an_update_gives_an_account(repository: Path, project: Path) -> None:
 
 
 def test_an_edit_of_a_file_that_a_release_moves_is_kept_as_a_patch(repository: Path, project: Path) -> None:
-    replace(project / "chassis/src/chassis/http/_cors.py", "METHODS = (", "METHODS = (  # ours")
+    replace(project / "chassis/src/chassis/http/_cors.py", "\nMETHODS = (", "\n# ours\nMETHODS = (")
     commit(project, "Mend the chassis")
     release(repository)
     status, printed, _ = just(project, "update")
@@ -99,7 +99,7 @@ def test_an_edit_of_a_file_that_a_release_moves_is_kept_as_a_patch(repository: P
         "The release moved or removed files of the chassis that you had edited: chassis/src/chassis/http/_cors.py"
         in printed
     )
-    assert "+METHODS = (  # ours" in (project / "chassis-edits.patch").read_text()
+    assert "\n+# ours\n" in (project / "chassis-edits.patch").read_text()
 
 
 def test_a_lock_that_cannot_be_made_is_said(repository: Path, project: Path) -> None:

@@ -22,7 +22,7 @@ def test_the_release_before_runs_on_the_new_schema(repository: Path, tmp_path: P
     with held_database(new) as url:
         run(new, "uv", "run", "acme-shop", "migrate", DATABASE_URL=url)
         with serving(before, url) as api:
-            placed = confirmed(api + place(api, {}), {})
+            placed = confirmed(api + place(api, {"Idempotency-Key": "1"}), {})
             listed = call(f"{api}/v1/orders", {})[2]["items"]
             status, _, problem = call(f"{api}/v1/orders/{placed['id']}/cancel", {}, {})
     assert listed == [placed]

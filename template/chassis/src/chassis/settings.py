@@ -4,7 +4,7 @@ import os
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -183,7 +183,8 @@ def load[S: EnvironmentSettings](settings: type[S]) -> S:
     Raises SettingsError with one line that names each wrong variable; values are left out, they may be secrets.
     """
     try:
-        return settings(_secrets_dir=_secrets_directory())
+        options: dict[str, Any] = {"_secrets_dir": _secrets_directory()}
+        return settings(**options)
     except ValidationError as error:
         mistakes = [_mistake(settings, *details["loc"][:1], kind=details["type"]) for details in error.errors()]
         raise SettingsError("; ".join(dict.fromkeys(mistakes))) from None

@@ -14,7 +14,7 @@ from chassis.identity.api_keys import api_keys
 from chassis.identity.oidc import oidc
 from chassis.ops import principal
 from chassis.runtime import Service
-from chassis.settings import EdgeSettings
+from chassis.settings import EdgeSettings, load
 
 from tests.http.applications import INFO, application_of
 
@@ -66,7 +66,7 @@ def test_a_route_without_its_policy_first_is_found(router: APIRouter) -> None:
 
 @pytest.mark.parametrize("router", [*planted()])
 def test_a_service_without_authentication_needs_no_policies(router: APIRouter) -> None:
-    assert create_application(INFO, [router], None, EdgeSettings()).routes
+    assert create_application(INFO, [router], None, load(EdgeSettings)).routes
 
 
 def test_a_policy_may_be_the_whole_routers() -> None:
@@ -134,7 +134,7 @@ def test_the_document_names_scheme_and_scopes(
 ) -> None:
     router = APIRouter(prefix="/v1/documented", dependencies=[requires("notes:read")])
     router.add_api_route("", lambda: None)
-    document = create_application(INFO, [router], authentication, EdgeSettings()).openapi()
+    document = create_application(INFO, [router], authentication, load(EdgeSettings)).openapi()
     assert document["paths"]["/v1/documented"]["get"].get("security") == expected
     schemes = document["components"].get("securitySchemes", {})
     credential = authentication.credential if authentication else ""

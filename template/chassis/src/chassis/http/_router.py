@@ -68,11 +68,11 @@ class Route(APIRoute):
 
 async def _run(handle: Handle, request: Request) -> Response:
     """Run a route with dependencies of its own, whose transaction is committed or rolled back when this ends."""
-    request.scope["claim"] = None
+    request.scope.pop("claim", None)  # of the attempt before
     async with AsyncExitStack() as stack:
         request.scope["fastapi_function_astack"] = stack  # where the framework puts those of scope="function"
         response = await handle(request)
-        if claimed := request.scope["claim"]:
+        if claimed := request.scope.get("claim"):
             await claimed.keep(response)
     return response
 

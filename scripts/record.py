@@ -28,7 +28,7 @@ def record(template: Path, folder: Path) -> str:
     """Create a project in the folder and return the final screen."""
     first, *others = questions(template)
     # The screen is high enough that nothing scrolls off.
-    with Terminal([str(COPIER), "copy", str(template), FOLDER], folder, rows=2000) as terminal:
+    with Terminal([str(COPIER), "copy", str(template), FOLDER], folder, rows=1000) as terminal:
         terminal.wait_for(first)
         terminal.press(CLEAR, NAME, ENTER)
         for question in others:

@@ -50,7 +50,13 @@ class Terminal:
 
     def text(self) -> str:
         """Return the lines of the screen without trailing spaces and empty lines."""
-        return "\n".join(line.rstrip() for line in self.screen.display).rstrip("\n")
+        # Only what was written: on a high screen `display` takes longer than a program waits for the cursor's position.
+        written = [row for row, cells in self.screen.buffer.items() if cells]
+        return "\n".join(self.line(row) for row in range(max(written, default=-1) + 1)).rstrip("\n")
+
+    def line(self, row: int) -> str:
+        cells = self.screen.buffer[row]
+        return "".join(cells[column].data for column in range(self.screen.columns)).rstrip()
 
     def wait_for(self, text: str) -> str:
         """Wait until the screen shows a text, and return the screen."""

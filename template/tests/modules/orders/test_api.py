@@ -5,9 +5,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from chassis.data import Database
 from httpx import AsyncClient
 
 FIRST = {"If-Match": '"1"'}
+LOCK_WAITS = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 MISSING = "01890000-0000-7000-8000-000000000000"
 
 
@@ -110,6 +114,18 @@ async def test_one_of_several_concurrent_changes_is_made(client: AsyncClient) ->
     answers = await asyncio.gather(*changes)
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
     assert (await client.get(path)).json()["version"] == 2
+
+
+async def test_a_change_waits_for_another_and_then_sees_its_version(client: AsyncClient, database: Database) -> None:
+    placed = await place(client)
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE orders SET version = 2 WHERE id = $1::text::uuid", placed["id"])
+        path = f"/v1/orders/{placed['id']}"
+        change = asyncio.create_task(client.patch(path, json={"reference": "B-2"}, headers=FIRST))
+        async with asyncio.timeout(20):
+            while not await database.pool.fetchval(LOCK_WAITS):
+                await asyncio.sleep(0.01)
+    assert (await change).status_code == 412
 
 
 async def test_only_the_reference_can_be_changed(client: AsyncClient) -> None:

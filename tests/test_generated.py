@@ -75,7 +75,7 @@ def test_the_lowest_versions_it_names_are_enough(render: Render) -> None:
     assert re.search(r"\d+ passed", printed)
     rooms = ("data", "http", "identity", "jobs", "outbound", "ops", "runtime")
     tests = [f"tests/{room}" for room in rooms]
-    printed = run(project / "chassis", "uv", "run", "--no-sync", "pytest", "-n", "2", *tests)
+    printed = run(project / "chassis", "uv", "run", "--no-sync", "pytest", *tests)
     assert re.search(r"\d+ passed", printed)
 
 

@@ -57,16 +57,19 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_template(tmp_path_factory.mktemp("template"))
 
 
-@pytest.fixture
-def render(template: Path, tmp_path: Path) -> Render:
-    """Render a project with these answers, defaults for the rest, into a folder named after its slug."""
-
+def _renderer(template: Path, folder: Path) -> Render:
     def render_project(**answers: Any) -> Path:  # noqa: ANN401  # answers have many types
-        target = tmp_path / str(answers.get("project_slug", "acme-shop"))
+        target = folder / str(answers.get("project_slug", "acme-shop"))
         copier.run_copy(str(template), target, data=answers, defaults=True, quiet=True)
         return target
 
     return render_project
+
+
+@pytest.fixture
+def render(template: Path, tmp_path: Path) -> Render:
+    """Render a project with these answers, defaults for the rest, into a folder named after its slug."""
+    return _renderer(template, tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -80,13 +83,7 @@ def service_template(template: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def render_service(service_template: Path, tmp_path: Path) -> Render:
     """Render as `render` does, without the chassis."""
-
-    def render_project(**answers: Any) -> Path:  # noqa: ANN401  # answers have many types
-        target = tmp_path / str(answers.get("project_slug", "acme-shop"))
-        copier.run_copy(str(service_template), target, data=answers, defaults=True, quiet=True)
-        return target
-
-    return render_project
+    return _renderer(service_template, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -222,7 +222,8 @@ PATHS = [
     ),
 ]
 LINTED = [
-    *("0.0.0.0", "::", "/tmp/evil", "# noqa", "# type: ignore", "# fmt: off", "TODO: x", "password=hunter2"),  # noqa: S104, S108
+    *("0.0.0.0", "::", "/tmp/evil"),  # noqa: S104, S108  # texts of a title, no address is bound and no file opened
+    *("# noqa", "# type: ignore", "# fmt: off", "TODO: x", "password=hunter2"),
     *("a'b\"c", 'a"b"c\'', "'\\'\"", '"\\""', "SELECT * FROM a WHERE b = %s", "https://example.org/" + "x" * 80),
 ]
 TEXTS = list(

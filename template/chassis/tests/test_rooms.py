@@ -73,7 +73,7 @@ EXPORTED = {
         "tracked_jobs",
         "without_policy",
     ],
-    "chassis.identity": ["Authenticate", "Authentication", "Principal", "anyone", "bearer", "nobody"],
+    "chassis.identity": ["Authenticate", "Authentication", "Principal", "allow_anonymous", "bearer", "refuse_everyone"],
     "chassis.identity.api_keys": ["api_keys"],
     "chassis.identity.oidc": ["oidc"],
     "chassis.jobs": [

@@ -14,5 +14,5 @@ def test_two_arguments_are_needed(arguments: list[str]) -> None:
 
 def test_an_owner_that_is_not_there_is_said_with_those_that_are() -> None:
     owners = "there are chassis_jobs, chassis_http, notes"
-    with pytest.raises(RevisionError, match=f"no module called nobody: make its package first; {owners}"):
-        add(["nobody", "add a note"])
+    with pytest.raises(RevisionError, match=f"no module called missing: make its package first; {owners}"):
+        add(["missing", "add a note"])

@@ -9,7 +9,7 @@ from httpx import AsyncClient
 from starlette.routing import Route
 
 from chassis.http import PolicyMissing, Public, Reading, create_application, requires, without_policy
-from chassis.identity import Authentication, Principal, nobody
+from chassis.identity import Authentication, Principal, refuse_everyone
 from chassis.identity.api_keys import api_keys
 from chassis.identity.oidc import oidc
 from chassis.ops import principal
@@ -94,7 +94,7 @@ async def test_the_principal_is_known_before_the_route_runs_and_forgotten_after(
 
 
 async def test_an_application_whose_authentication_is_not_open_refuses_all(api: FastAPI, client: AsyncClient) -> None:
-    api.state.authenticate = nobody
+    api.state.authenticate = refuse_everyone
     answer = await client.get("/v1/notes")
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert answer.headers["content-type"] == "application/problem+json"

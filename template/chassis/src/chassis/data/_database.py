@@ -24,11 +24,11 @@ UNAVAILABLE_ERRORS = (
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresConnectionError,
 )
-# What a connection may raise besides, when it was cut off amid its use.
+# What a connection may raise as well when it is lost during use.
 CONNECTION_ERRORS = (*UNAVAILABLE_ERRORS, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # What the server ends so that another transaction can go on; the same work may well succeed the next time.
 CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-# What is away, and a host, a password or a database that is wrong.
+# An unavailable server, or a wrong host, password or database.
 NOT_READY_ERRORS = (OSError, Unavailable, asyncpg.PostgresError)
 
 
@@ -78,7 +78,7 @@ def _is_lost(connection: Connection) -> bool:
 
 
 async def _skip_reset(_connection: Connection) -> None:
-    """Spare a round trip for each use: nobody sets a session up but with SET LOCAL, as behind a pooler."""
+    """Skip RESET: connections carry no session state."""
 
 
 class Database:
@@ -92,7 +92,7 @@ class Database:
     async def connection(self) -> AsyncGenerator[Connection]:
         """Lend a connection without a transaction: no BEGIN and no COMMIT around a single read.
 
-        Raises Unavailable when none is free within DATABASE_POOL_TIMEOUT or the database is away, and
+        Raises Unavailable when none is free within DATABASE_POOL_TIMEOUT or the database is unavailable, and
         TransactionConflict when the work was rolled back in favour of another's.
         """
         try:
@@ -121,7 +121,7 @@ class Database:
 
 @asynccontextmanager
 async def open_database(settings: Settings, size: int | None = None) -> AsyncGenerator[Database]:
-    """Open the pool with the limits of `settings`; a database that is away does not fail the start.
+    """Open the pool with the limits of `settings`; an unavailable database does not fail the start.
 
     `size` is the most connections it may hold, instead of DATABASE_POOL_SIZE.
     """
@@ -148,7 +148,7 @@ async def open_database(settings: Settings, size: int | None = None) -> AsyncGen
 
 
 async def _close(pool: Pool) -> None:
-    """Close the connections; one that was cut off amid a statement may never be given back."""
+    """Close the connections; one that was lost during a statement may never be returned."""
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await pool.close()

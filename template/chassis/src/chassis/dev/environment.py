@@ -41,14 +41,14 @@ def prepare() -> Generator[str]:
 
 
 def require_local(url: str) -> None:
-    """Raise PostgresError unless the database is on this machine: nothing is taken away or made up anywhere else."""
+    """Raise PostgresError unless the database is on this machine: no other database is emptied or filled."""
     host = urlsplit(url).hostname
     if host not in {"127.0.0.1", "::1", "localhost"}:
         raise postgres.PostgresError(f"DATABASE_URL names {host}: only one on this machine is emptied or filled")
 
 
 def _made_secrets() -> Path:
-    """Make the secrets of this machine's development when there are none, for nobody else to read."""
+    """Create the secrets of development where there are none, readable by their owner only."""
     file = project_folder() / ".dev" / "secrets"
     if not file.exists():
         file.parent.mkdir(exist_ok=True)

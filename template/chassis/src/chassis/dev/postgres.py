@@ -119,7 +119,7 @@ def development_cluster() -> Cluster:
 def database(name: str) -> Generator[str]:
     """Lend the address of a database: DATABASE_URL where it is set, else `name` in the project's own cluster.
 
-    The server runs for as long as somebody is in such a block; the last to leave stops it.
+    The server runs as long as a process is in such a block; the last one stops it.
     """
     if url := os.environ.get("DATABASE_URL"):
         yield url
@@ -165,7 +165,7 @@ def _shared_folder() -> Path:
     folder = Path("/var/tmp/embedded-postgres")  # noqa: S108  # the owner is checked
     folder.mkdir(exist_ok=True)
     if folder.stat().st_uid != 0:
-        raise PostgresError(f"{folder} belongs to somebody else: remove it")
+        raise PostgresError(f"{folder} belongs to another user: remove it")
     return folder
 
 
@@ -178,6 +178,6 @@ def _readable_copy(installed: Path) -> Path:
         unfinished.chmod(0o755)
         try:
             unfinished.rename(copy)
-        except OSError:  # somebody else was faster
+        except OSError:  # another process was faster
             shutil.rmtree(unfinished)
     return copy / installed.name

@@ -1,4 +1,4 @@
-"""Runs the API and the worker side by side and starts them anew when the source changes."""
+"""Runs the API and the worker side by side and restarts them when the source changes."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ async def run() -> int:
     changes = watchfiles.awatch(*sources, watch_filter=watchfiles.PythonFilter(), stop_event=stop)  # pyright: ignore[reportUnknownMemberType]
     try:
         async for _ in changes:
-            print("The source has changed, starting anew.")
+            print("The source has changed, restarting.")
             await _stop(processes)
             processes = await _start(stop)
     finally:
@@ -46,7 +46,7 @@ async def _start(stop: asyncio.Event) -> dict[str, Process]:
 async def _tell_of_the_end(name: str, process: Process, stop: asyncio.Event) -> None:
     status = await process.wait()
     if status and not stop.is_set():
-        print(f"The {name} has ended with status {status}; it starts anew when the source changes.", flush=True)
+        print(f"The {name} has ended with status {status}; it restarts when the source changes.", flush=True)
 
 
 async def _stop(processes: dict[str, Process]) -> None:

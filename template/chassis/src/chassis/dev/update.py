@@ -83,7 +83,7 @@ def require_clean_tree() -> None:
 def update(arguments: Sequence[str]) -> Outcome:
     """Run Copier and lock what the release requires.
 
-    Questions that a release adds are asked, or keep their default where nobody is there to answer.
+    Questions that a release adds are asked, or keep their default without a terminal.
 
     Raises UpdateError when Copier refuses.
     """

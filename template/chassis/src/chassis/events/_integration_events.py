@@ -1,4 +1,4 @@
-"""Integration events: what other services are told, as CloudEvents in a stream that each reads at its own pace.
+"""Integration events: CloudEvents in a stream that other services read at their own pace.
 
     class InvoiceSentV1(IntegrationEvent):
         kind = "invoices.sent.v1"
@@ -48,7 +48,7 @@ class WrongKind(StartError):
 
 
 class IntegrationEvent(BaseModel):
-    """Something that happened, as other services are told of it: a contract with them, which `asyncapi.json` describes.
+    """Something that happened, published to other services; `asyncapi.json` documents this contract.
 
     `kind` is its name there, as in `invoices.sent.v1`: what breaks who reads it is another kind, with the next number.
     """
@@ -68,7 +68,7 @@ class IntegrationEvent(BaseModel):
 async def announce(job: Job, event: IntegrationEvent, key: str = "") -> None:
     """Return when the stream has the event; one run that announces several of a kind gives each a key.
 
-    While NATS is away the job waits, and no run is counted. Without NATS_URL there is nobody to tell.
+    While NATS is unavailable the job waits, and no attempt is counted. Without NATS_URL nothing is published.
     Raises ValueError for an event of more than 900,000 bytes, and for the second of a kind and key.
     """
     announcer = _announcer.get()

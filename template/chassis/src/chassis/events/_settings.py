@@ -18,7 +18,7 @@ def _servers(secret: SecretStr) -> SecretStr:
 
 
 def servers_of(secret: SecretStr) -> list[str]:
-    """Give the addresses one by one."""
+    """Split the URL into server addresses."""
     return [text.strip() for text in secret.get_secret_value().split(",") if text.strip()]
 
 

@@ -26,7 +26,7 @@ MIN_PAYLOAD = 2**20
 
 
 class NotUsable(NatsError):
-    """The server is not as it must be, so that events wait until somebody mends it."""
+    """The configuration of the server does not fit; events wait until it is corrected."""
 
 
 # What a server that is stopped, restarting, frozen, without the stream or not usable raises.
@@ -84,7 +84,7 @@ async def open_stream(settings: NatsSettings, service: str) -> AsyncGenerator[St
     """Connect. Raises what is in NATS_ERRORS when that fails; a connection lost later comes back by itself."""
     client = Client()
     try:
-        async with asyncio.timeout(settings.nats_timeout):  # it would try for ever
+        async with asyncio.timeout(settings.nats_timeout):  # it would retry without end
             await client.connect(
                 servers_of(settings.nats_url),
                 name=service,

@@ -16,7 +16,7 @@ from chassis.http._rate_limit import RateLimitMiddleware
 from chassis.http._request_body import RequestBodyMiddleware
 from chassis.http._request_context import RequestContextMiddleware
 from chassis.http._routes import Routes
-from chassis.identity import Authentication, anyone, nobody
+from chassis.identity import Authentication, allow_anonymous, refuse_everyone
 from chassis.jobs import Outbox
 from chassis.settings import EdgeSettings, StartError
 
@@ -75,7 +75,7 @@ def create_application(
         app.credential = authentication.credential
         if missing := next(without_policy(app.routes[own:]), None):
             raise PolicyMissing(f"no policy as the first parameter of {missing}: take `requires(...)` or `Public`")
-    app.state.authenticate = nobody if authentication else anyone
+    app.state.authenticate = refuse_everyone if authentication else allow_anonymous
     app.state.signing_keys = [secrets.token_bytes(32)]
     app.state.routes = Routes(app.routes[own:])
     return app

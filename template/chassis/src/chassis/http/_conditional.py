@@ -91,5 +91,5 @@ def tag_of(version: int) -> str:
 
 
 def _tags(header: str | None) -> frozenset[str]:
-    """Split a list of tags; ours have no comma inside, so one that has is none of ours."""
+    """Split a list of entity tags; those of this service contain no comma."""
     return frozenset(tag.strip() for tag in (header or "").split(",")) - {""}

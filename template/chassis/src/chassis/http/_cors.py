@@ -34,7 +34,7 @@ class _Cors(CORSMiddleware):
 
 
 def cors(edge: EdgeSettings) -> list[Middleware]:
-    """Make the middleware for an allow-list that is not empty. Cookies are never allowed: who asks is in a header."""
+    """Make the middleware for an allow-list that is not empty. Cookies are not allowed: credentials are in a header."""
     if not edge.api_cors_origins:
         return []
     return [

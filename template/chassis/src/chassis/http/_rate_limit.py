@@ -1,4 +1,4 @@
-"""Rate limits by client address and by principal, told in fields of draft-ietf-httpapi-ratelimit-headers-10.
+"""Rate limits by client address and by principal, reported in the fields of draft-ietf-httpapi-ratelimit-headers-10.
 
 `RateLimit-Policy: "address";q=1200;w=60` is what is allowed, `RateLimit: "address";r=1199;t=60` what is left. Windows
 are fixed: they count with fewer round trips than sliding ones, and at a border a caller may have twice the quota.
@@ -116,7 +116,7 @@ class Limits:
 
 @asynccontextmanager
 async def open_limits(settings: Settings) -> AsyncGenerator[Limits]:
-    """Open the limits of `settings`; a store that is away does not fail the start."""
+    """Open the limits of `settings`; an unavailable store does not fail the start."""
     rates = {"address": settings.rate_limit_per_address, "principal": settings.rate_limit_per_principal}
     url = settings.rate_limit_url.get_secret_value()
     if not url:

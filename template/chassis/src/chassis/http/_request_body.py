@@ -20,7 +20,7 @@ LINGER_SECONDS = 1.0
 
 
 class RequestBodyMiddleware:
-    """Gives the application a body that has arrived; meanwhile a slow caller holds no connection to the database."""
+    """Reads the whole body before the application runs: a slow caller holds no database connection."""
 
     def __init__(self, app: ASGIApp, edge: EdgeSettings) -> None:
         self._app = app

@@ -30,7 +30,7 @@ SAFE = {
 }
 # Sent over TLS only, ours or a trusted proxy's (RFC 6797, section 7.2).
 TLS_ONLY = {"strict-transport-security": "max-age=31536000"}
-# An answer to a read may be kept by its caller, who asks with the ETag whether it still holds.
+# The answer to a read may be cached privately and is revalidated with its ETag.
 KEPT, NOT_KEPT = {"cache-control": "private, no-cache"}, {"cache-control": "no-store"}
 DOCUMENTATION = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
 

@@ -30,7 +30,7 @@ async def serving(
 ) -> AsyncGenerator[None]:
     """Serve `app` for the length of the block, then answer what has arrived, for `grace` seconds at most.
 
-    `edge` is what the public port takes and whom it believes; without it, no proxy is.
+    `edge` has the limits and the trusted proxies of the public port; without it, no proxy is trusted.
 
     Raises SettingsError naming the variable of the host, or that of the port, when they cannot be listened on.
     """

@@ -4,16 +4,16 @@ from chassis.identity._principal import (
     Authenticate,
     Authentication,
     Principal,
-    anyone,
+    allow_anonymous,
     bearer,
-    nobody,
+    refuse_everyone,
 )
 
 __all__ = [
     "Authenticate",
     "Authentication",
     "Principal",
-    "anyone",
+    "allow_anonymous",
     "bearer",
-    "nobody",
+    "refuse_everyone",
 ]

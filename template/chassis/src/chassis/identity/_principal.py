@@ -55,12 +55,12 @@ class Authentication:
     development: Callable[[str], Mapping[str, str]] = _no_variables
 
 
-async def anyone(_request: Request, scopes: Sequence[str]) -> Principal:
+async def allow_anonymous(_request: Request, scopes: Sequence[str]) -> Principal:
     """Allow anonymous access, for a service without authentication."""
     return Principal("", frozenset(scopes))
 
 
-async def nobody(_request: Request, _scopes: Sequence[str]) -> Principal:
+async def refuse_everyone(_request: Request, _scopes: Sequence[str]) -> Principal:
     """Refuse everyone, until the process has opened its authentication."""
     raise Unauthorized
 

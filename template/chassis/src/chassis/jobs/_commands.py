@@ -18,7 +18,7 @@ from chassis.ops import Commands
 from chassis.ops import run as run_process
 from chassis.settings import Settings, StartError, load
 
-# An outage of others can leave a million dead letters, and nobody waits for an answer here.
+# An outage of an upstream service can leave a million dead letters, and no caller waits here.
 PATIENCE_SECONDS = 60
 MAX_ID = 2**63 - 1
 MAX_LISTED = 10_000
@@ -30,7 +30,7 @@ type Change = Callable[[Connection, Selection], Awaitable[Sequence[Acted]]]
 
 
 class JobsRefused(StartError):
-    """What was asked for is not what anybody can have meant, or not there."""
+    """The arguments are invalid, or the job does not exist."""
 
 
 def add_commands(commands: Commands) -> None:

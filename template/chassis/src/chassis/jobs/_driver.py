@@ -1,6 +1,6 @@
-"""How the queue's library reaches the database: it waits out what is away, and listens again when it is back.
+"""How the queue's library reaches the database: it waits while the database is unavailable, and then listens again.
 
-Left to itself, the library ends at the first error, and begins anew when the last of its jobs has ended.
+Without this, the library stops at the first error and restarts when the last of its jobs has finished.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from chassis.errors import Unavailable
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Of a connection that was cut off, which cannot be told that nobody listens any more.
+# A lost connection cannot be told to stop listening.
 warnings.filterwarnings("ignore", ".* active notification listener", asyncpg.InterfaceWarning)
 
 # Until the database is asked again.
@@ -40,12 +40,12 @@ class WaitingDriver(AsyncpgPoolDriver):
 
     @override
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        """Claim jobs or look for them. Raises Unavailable when the database is away at the end."""
+        """Claim jobs or look for them. Raises Unavailable when the database is unavailable during shutdown."""
         return [dict(row) for row in await self._ask(lambda connection: connection.fetch(query, *args))]
 
     @override
     async def execute(self, query: str, *args: object) -> str:
-        """Prolong claims or end them, which does no harm twice. Raises Unavailable when it is away at the end."""
+        """Prolong or end claims, which is idempotent. Raises Unavailable during shutdown."""
         return await self._ask(lambda connection: connection.execute(query, *args))
 
     @override
@@ -101,7 +101,7 @@ class WaitingDriver(AsyncpgPoolDriver):
 
 @asynccontextmanager
 async def listening(connection: Connection, channel: str, callback: Callable[..., None]) -> AsyncGenerator[None]:
-    """Have what is told on `channel` passed to `callback` for the length of the block."""
+    """Pass notifications on `channel` to `callback` for the length of the block."""
     await connection.add_listener(channel, callback)
     try:
         yield

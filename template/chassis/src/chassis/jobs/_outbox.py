@@ -80,7 +80,7 @@ class Job:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:
-        """Open a transaction, which is rolled back when the job was meanwhile given to another worker.
+        """Open a transaction, which is rolled back when another worker has claimed the job.
 
         Raises ClaimLost, which ends the run. A run that broke off may have committed some of its transactions, so
         each must find out by itself what is done already.

@@ -189,7 +189,7 @@ class ClaimQueries(Queries):
 
     @override
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
-        """Put a job back; when the database is away, its lease brings it back."""
+        """Put a job back; when the database is unavailable, the job is due again after its lease."""
         claim = (job.id, job.queue_manager_id, job.attempts, delay)
         try:
             if traceback_record and traceback_record.exception_type == Snooze.__name__:

@@ -1,6 +1,6 @@
 """Deletes what is old of what grows, in batches and by one worker: idempotency keys, inbox, queue log, tracked jobs.
 
-And makes dead letters of jobs that nobody takes, which would otherwise wait for ever.
+It also dead-letters jobs that no handler takes, which would otherwise wait without end.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ DELETE_IDEMPOTENCY_KEYS = """
     ))
 """
 
-# A message that may come again is on the queue still, waiting or held: its mark must outlive it.
+# A message that may come again is on the queue still, waiting or dead-lettered: its inbox row must outlive it.
 DELETE_INBOX = """
     DELETE FROM chassis_inbox WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM chassis_inbox
@@ -54,12 +54,12 @@ DELETE_TRACKED_JOBS = """
     ))
 """
 
-# As long as `idempotency` believes a key.
+# As long as an idempotency key is valid.
 KEYS_AGE = timedelta(hours=24)
 BATCH = 1_000
 # Longer than two releases run beside each other: the workers of the newer one know its jobs.
 UNKNOWN_AGE = timedelta(hours=1)
-# Less than an hour, so that a restart or a database that was away does not leave an hour out.
+# Less than an hour, so that a restart or an outage of the database skips no hour.
 INTERVAL_SECONDS = 1_800.0
 
 

@@ -31,7 +31,7 @@ TURN_SECONDS = 0.1
 
 
 class Unreadable(Exception):
-    """The payload is none of its message; no run will change that."""
+    """The payload does not fit its message; another attempt would not help."""
 
 
 class NewerVersion(Exception):

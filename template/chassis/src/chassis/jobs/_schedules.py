@@ -51,7 +51,7 @@ class Schedule:
 def cron(expression: str, task: type[Task]) -> Schedule:
     """Queue a task at times such as `*/5 * * * *`, for the SCHEDULES list of a module's `handlers`.
 
-    A sixth field, at the end, is for seconds. Raises ValueError for an expression that is none.
+    A sixth field, at the end, is for seconds. Raises ValueError for an invalid expression.
     """
     if not croniter.is_valid(expression):
         raise ValueError(f"{expression!r} is no cron expression")
@@ -77,7 +77,7 @@ async def tick_until(stop: asyncio.Event, outbox: Outbox, schedules: Iterable[Sc
 
 
 async def tick(outbox: Outbox, schedule: Schedule) -> None:
-    """Queue the task when it is due and note when it is next; a schedule that is new or was changed begins anew."""
+    """Queue the task when it is due and note when it is next; a new or changed schedule starts at its next tick."""
     async with outbox.transaction() as transaction:
         await transaction.connection.execute(ADD, schedule.name, "")
         row = await transaction.connection.fetchrow(DUE, schedule.name, schedule.expression)

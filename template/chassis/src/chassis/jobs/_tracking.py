@@ -68,7 +68,7 @@ async def begin(transaction: Transaction, owner: str, task: TrackedTask) -> Trac
 
 
 async def get(connection: Connection, owner: str, job_id: UUID) -> TrackedJob:
-    """Raise JobNotFound when the owner has none, whatever others have."""
+    """Raise JobNotFound when the owner has no such job."""
     row = await connection.fetchrow(GET, job_id, owner)
     if row is None:
         raise JobNotFound

@@ -109,7 +109,7 @@ async def _take(
 async def _queue(
     driver: Driver, builder: ClaimBuilder, database: Database, handlers: Sequence[Handler], settings: Settings
 ) -> AsyncGenerator[pgqueuer.PgQueuer]:
-    """Make the part of pgqueuer that takes jobs, anew at each start over."""
+    """Make the part of pgqueuer that takes jobs, again at each restart."""
     queue = pgqueuer.PgQueuer(driver, QUEUE.channel, queries=queries(driver, builder))
     outbox = Outbox(database, handlers)
     for handler in handlers:

@@ -12,7 +12,7 @@ from chassis.settings import Settings
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 # What a request and all that comes of it share, across services: the trace-id of W3C Trace Context.
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
-# Who asks; empty where nobody has to say.
+# The principal of the request; empty when it is anonymous.
 principal: ContextVar[str] = ContextVar("principal", default="")
 
 

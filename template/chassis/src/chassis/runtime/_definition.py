@@ -13,7 +13,7 @@ import chassis.http
 import chassis.jobs
 from chassis.data import Database
 from chassis.http import Application, create_application, tracked_jobs
-from chassis.identity import Authenticate, Authentication, anyone
+from chassis.identity import Authenticate, Authentication, allow_anonymous
 from chassis.jobs import TrackedTask, Transport
 from chassis.runtime._modules import Module, check, discover, handlers_of, load_module
 from chassis.settings import (
@@ -85,7 +85,7 @@ class ServiceDefinition:
     async def authenticating(self, database: Database) -> AsyncGenerator[Authenticate]:
         """Open the authentication for the length of a process."""
         if self.auth is None:
-            yield anyone
+            yield allow_anonymous
         else:
             async with self.auth.open(database) as authenticate:
                 yield authenticate

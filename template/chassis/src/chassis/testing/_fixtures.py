@@ -125,14 +125,14 @@ def client_of(api: FastAPI, caller: str = "alice") -> AsyncClient:
 
 @pytest.fixture
 async def client(api: Application) -> AsyncGenerator[AsyncClient]:
-    """A client of the API in process, who may do everything with what is alice's."""
+    """A client of the API in process, authenticated as alice, with every scope."""
     async with client_of(api) as client:
         yield client
 
 
 @pytest.fixture
 async def stranger(api: Application) -> AsyncGenerator[AsyncClient]:
-    """Another client of the same API, who may do everything with what is bob's."""
+    """Another client of the same API, authenticated as bob, with every scope."""
     async with client_of(api, "bob") as client:
         yield client
 

@@ -49,7 +49,7 @@ async def remote(respond: Respond) -> AsyncGenerator[Remote]:
 
 
 def answers(*texts: bytes) -> Respond:
-    """Answer with each text in turn, and with the last for ever."""
+    """Answer with each text in turn, and then always with the last."""
 
     async def respond(writer: asyncio.StreamWriter, number: int) -> None:
         writer.write(texts[min(number, len(texts)) - 1])

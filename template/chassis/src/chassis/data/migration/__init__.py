@@ -55,7 +55,7 @@ async def migrate(
     """Upgrade to a revision, or downgrade to one, with a transaction for each step.
 
     Downgrading to `invoices@base` removes all that the owner `invoices` has made. An upgrade that cannot get a lock
-    is tried again; it goes on where it stopped.
+    is tried again; it continues where it stopped.
 
     Raises MigrationError, or SettingsError when the database cannot be reached.
     """

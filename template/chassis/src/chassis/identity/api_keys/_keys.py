@@ -35,7 +35,7 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is kept; a random secret needs no slow hash, nobody can try them all."""
+    """A stored key; a random secret of 256 bits needs no slow hash."""
 
     id: str
     hash: bytes
@@ -62,7 +62,7 @@ class Listed:
 
 
 def split(text: str) -> tuple[str, str]:
-    """Give id and secret of a key, empty ones for what is none."""
+    """Split a key into its id and its secret; both are empty for an invalid key."""
     found = SHAPE.fullmatch(text)
     return (found[1], found[2]) if found else ("", "")
 

@@ -1,4 +1,4 @@
-"""An issuer of this machine, for development and tests: keys that were made here, believed here and nowhere else."""
+"""A local issuer for development and tests, whose keys are created and accepted on this machine only."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def variables(service: str) -> Mapping[str, str]:
 
 
 def require_development(host: str, keys: str) -> Path:
-    """Give the file of the keys. Raises SettingsError unless it is named and nobody else can reach the service."""
+    """Give the file of the keys. Raises SettingsError unless it is named and API_HOST is a loopback address."""
     if not keys or host not in LOOPBACK:
         raise SettingsError(f"OIDC_ISSUER is wrong: {ISSUER} requires a loopback API_HOST and OIDC_DEVELOPMENT_KEYS")
     return Path(keys)

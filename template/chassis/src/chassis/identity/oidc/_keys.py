@@ -1,4 +1,4 @@
-"""The issuer's public keys: fetched again when one is missing, kept while the issuer is away."""
+"""The issuer's public keys: fetched again when one is missing, kept while the issuer is unavailable."""
 
 import asyncio
 import json
@@ -19,12 +19,12 @@ log = structlog.stdlib.get_logger(__name__)
 
 # Tokens of made-up keys cause no more requests to the issuer than this; the first keys are waited for by everyone.
 FLOOR_SECONDS, FIRST_FLOOR_SECONDS = 30.0, 1.0
-# A key that the issuer has taken back is believed no longer than this.
+# A key that the issuer has revoked is accepted no longer than this.
 LIFE_SECONDS = 600.0
 FETCH_SECONDS = 5.0
 MAX_DOCUMENT = 256 * 1024
 
-# What a key raises that is of another kind or that is none.
+# What an unsupported or malformed key raises.
 UNUSABLE = (KeyError, ValueError, PyJWTError)
 
 type Keys = Mapping[str, PyJWK]
@@ -48,7 +48,7 @@ class KeySet:
         return self._keys.get(key_id)
 
     async def _refresh(self, key_id: str) -> None:
-        """Fetch all keys, one request at a time; who has a key that is known does not wait for another's."""
+        """Fetch all keys, one request at a time; a token with a known key does not wait."""
         if key_id in self._keys and self._refreshing.locked():
             return
         async with self._refreshing:

@@ -1,4 +1,4 @@
-"""Identity by OpenID Connect: this service is a resource server and believes the tokens of one issuer."""
+"""Identity by OpenID Connect: this service is a resource server that accepts the tokens of one issuer."""
 
 from argparse import Namespace
 from collections.abc import AsyncGenerator

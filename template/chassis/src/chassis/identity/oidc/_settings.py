@@ -21,7 +21,7 @@ type Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), Field
 
 
 def secure(url: str) -> str:
-    """Refuse an address whose answer somebody on the way could change."""
+    """Refuse a URL that is not protected by TLS."""
     parts = urlsplit(url)
     if not parts.hostname or (parts.scheme != "https" and (parts.scheme, parts.hostname in LOOPBACK) != ("http", True)):
         raise ValueError

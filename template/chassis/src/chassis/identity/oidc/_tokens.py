@@ -1,4 +1,4 @@
-"""What must be true of an access token before it is believed (RFC 7519, RFC 8725, RFC 9068)."""
+"""The checks that an access token must pass (RFC 7519, RFC 8725, RFC 9068)."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ from chassis.identity.oidc._keys import KeySet
 from chassis.identity.oidc._settings import OidcSettings
 
 MAX_KEPT = 10_000
-# A token is verified anew after this, so that a key which the issuer takes back is soon of no use.
+# A token is verified again after this, so that a revoked key is soon refused.
 MAX_KEPT_SECONDS = 300.0
 # A key or its address in the token's own words, and what changes the meaning of the rest.
 REFUSED = frozenset({"b64", "crit", "cty", "enc", "jku", "jwk", "x5c", "x5u", "zip"})
@@ -52,7 +52,7 @@ class Claims(BaseModel):
     typ: Literal["", "Bearer"] = ""  # Keycloak
     at_hash: None = None  # an ID token's
     c_hash: None = None
-    cnf: None = None  # bound to a proof that nobody checks here
+    cnf: None = None  # bound to a proof of possession, which is not checked here
 
     def audiences(self) -> set[str]:
         """Give whom the token is for; access tokens of Cognito name the client instead."""

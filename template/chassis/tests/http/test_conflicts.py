@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from fastapi import APIRouter, Body
+from fastapi import Body
 from httpx import AsyncClient
 
 from chassis.data import Database
@@ -23,7 +23,7 @@ from tests.sample.modules.notes import persistence
 from tests.sample.modules.notes.domain import Note
 from tests.sample.modules.notes.messages import NoteTaken
 
-type Give = Callable[[APIRouter], AsyncClient]
+type Give = Callable[[Router], AsyncClient]
 type Swap = Annotated[list[UUID], Body()]
 
 
@@ -31,7 +31,7 @@ type Swap = Annotated[list[UUID], Body()]
 def give(database: Database, outbox: Outbox) -> Give:
     """Give a client of an API with this router."""
 
-    def make(router: APIRouter) -> AsyncClient:
+    def make(router: Router) -> AsyncClient:
         api = application_of(router)
         connect(api, database, outbox)
         return client_of(api)
@@ -96,13 +96,12 @@ async def test_a_key_is_claimed_anew_by_the_run_that_succeeds(database: Database
     assert len(await counted(database)) == 1
 
 
-@pytest.mark.parametrize(("kind", "runs"), [(Router, _router.ATTEMPTS), (APIRouter, 1)])
 async def test_what_conflicts_each_time_is_unavailable(
-    kind: type[APIRouter], runs: int, database: Database, give: Give, monkeypatch: pytest.MonkeyPatch
+    database: Database, give: Give, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_router, "PAUSE_SECONDS", 0)
     count = Counter[str]()
-    router = kind(prefix="/v1/never", tags=["never"])
+    router = Router("/v1/never", tags=["never"])
 
     @router.post("")
     async def never(_caller: Public, transaction: Writing) -> None:
@@ -114,7 +113,7 @@ async def test_what_conflicts_each_time_is_unavailable(
         answer = await client.post("/v1/never")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["title"] == "Transaction conflict"
-    assert count["never"] == runs
+    assert count["never"] == _router.ATTEMPTS
     assert await counted(database) == []
 
 

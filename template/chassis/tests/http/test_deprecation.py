@@ -4,16 +4,15 @@ from collections.abc import AsyncGenerator
 from datetime import date
 
 import pytest
-from fastapi import APIRouter
 from httpx import AsyncClient
 
 from chassis.errors import NotFound
-from chassis.http import Public, deprecated
+from chassis.http import Public, Router, deprecated
 from chassis.testing import client_of
 
 from tests.http.applications import application_of
 
-router = APIRouter(prefix="/v1")
+router = Router("/v1", tags=["old"])
 GOING = deprecated(
     since=date(2026, 1, 1),
     sunset=date(2027, 1, 1),

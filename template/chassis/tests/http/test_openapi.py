@@ -4,11 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fastapi import APIRouter
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chassis.dev.rules import findings
-from chassis.http import Problem, Public
 from chassis.http._openapi import MEDIA_TYPE, merged
 from chassis.runtime import Service
 
@@ -119,21 +117,6 @@ def test_a_header_without_which_a_request_is_refused_is_required_and_never_null(
     parameters = document["paths"]["/v1/notes"]["post"]["parameters"]
     assert [(parameter["name"], parameter["required"]) for parameter in parameters] == [("idempotency-key", True)]
     assert parameters[0]["schema"]["type"] == "string"
-
-
-def test_a_plain_router_keeps_its_names_and_has_all_errors_in_two_lines() -> None:
-    router = APIRouter(prefix="/v1/plain")
-
-    @router.get("")
-    async def get(_caller: Public, number: int) -> int:
-        return number
-
-    document = application_of(router).openapi()
-    [operation] = operations_of(document)
-    assert operation["operationId"] == "get_v1_plain_get"
-    assert set(operation["responses"]) == {"200", "4XX", "5XX"}
-    assert operation["responses"]["4XX"]["content"][MEDIA_TYPE]["schema"]["$ref"] == "#/components/schemas/Problem"
-    assert document["components"]["schemas"]["Problem"]["properties"].keys() == Problem.model_fields.keys()
 
 
 def test_fragments_are_merged_in_depth() -> None:

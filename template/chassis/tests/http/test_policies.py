@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from httpx import AsyncClient
 from starlette.routing import Route
 
-from chassis.http import PolicyMissing, Public, Reading, create_application, requires, without_policy
+from chassis.http import Public, Reading, RouteInvalid, Router, create_application, requires, without_policy
 from chassis.identity import Authentication, Principal, refuse_everyone
 from chassis.identity.api_keys import api_keys
 from chassis.identity.oidc import oidc
@@ -24,29 +24,22 @@ DOCUMENTS = {"GET HEAD /openapi.json", "GET HEAD /docs", "GET HEAD /docs/oauth2-
 type Reader = Annotated[Principal, requires("notes:read")]
 
 
-def planted() -> Iterator[APIRouter]:
+def planted() -> Iterator[Router]:
     """Make routers with one route each, and none has its policy where it must be."""
     for dependencies in ([], [Depends(lambda: None)]):
-        bare = APIRouter(dependencies=dependencies)
-        bare.add_api_route("/planted", lambda: None)
+        bare = Router("/planted", tags=["planted"])
+        bare.add_api_route("", lambda: None, dependencies=dependencies)
         yield bare
 
-    late = APIRouter()
+    late = Router("/planted", tags=["planted"])
 
-    @late.get("/planted")
+    @late.get("")
     async def _(_connection: Reading, _caller: Reader) -> None: ...
 
     yield late
-    outer = APIRouter()
+    outer = Router("/outer", tags=["planted"])
     outer.include_router(late)
     yield outer
-
-    async def answer(_request: Request) -> Response:
-        return Response()
-
-    plain = APIRouter()
-    plain.routes.append(Route("/planted", answer))
-    yield plain
 
 
 def test_every_route_has_its_policy_first(service: Service) -> None:
@@ -57,28 +50,50 @@ def test_every_route_has_its_policy_first(service: Service) -> None:
 
 
 @pytest.mark.parametrize("router", [*planted()])
-def test_a_route_without_its_policy_first_is_found(router: APIRouter) -> None:
+def test_a_route_without_its_policy_first_is_found(router: Router) -> None:
     [found] = without_policy(router.routes)
-    assert found.endswith(" /planted")
-    with pytest.raises(PolicyMissing, match=r"no policy as the first parameter of .*/planted"):
+    assert found.endswith("/planted")
+    with pytest.raises(RouteInvalid, match=r"no policy as the first parameter of .*/planted"):
         application_of(router)
 
 
 @pytest.mark.parametrize("router", [*planted()])
-def test_a_service_without_authentication_needs_no_policies(router: APIRouter) -> None:
+def test_a_service_without_authentication_needs_no_policies(router: Router) -> None:
     assert create_application(INFO, [router], None, load(EdgeSettings)).routes
 
 
 def test_a_policy_may_be_the_whole_routers() -> None:
-    router = APIRouter(dependencies=[requires("notes:read")])
-    router.add_api_route("/planted", lambda: None)
-    assert list(without_policy(router.routes)) == []
+    outer, inner = Router("/outer", tags=["planted"]), Router("/inner", tags=["planted"])
+    inner.add_api_route("", lambda: None)
+    outer.include_router(inner, dependencies=[requires("notes:read")])
+    assert list(without_policy(outer.routes)) == []
+
+
+async def _answer(_request: Request) -> Response:
+    return Response()
+
+
+def plain() -> Iterator[Router]:
+    """Make routers with one route each, which closes no transaction."""
+    outer, inner = Router("/outer", tags=["planted"]), APIRouter(prefix="/planted")
+    inner.add_api_route("", lambda: None)
+    outer.include_router(inner)
+    yield outer
+    bare = Router("/bare", tags=["planted"])
+    bare.routes.append(Route("/planted", _answer))
+    yield bare
+
+
+@pytest.mark.parametrize("router", [*plain()])
+def test_a_route_of_another_router_is_refused(router: Router) -> None:
+    with pytest.raises(RouteInvalid, match="/planted is on no `Router`: import it from"):
+        create_application(INFO, [router], None, load(EdgeSettings))
 
 
 async def test_the_principal_is_known_before_the_route_runs_and_forgotten_after(
     api: FastAPI, client: AsyncClient
 ) -> None:
-    router = APIRouter()
+    router = Router("/v1", tags=["known"])
 
     @router.get("/known")
     async def known(_caller: Reader) -> str:
@@ -89,8 +104,8 @@ async def test_the_principal_is_known_before_the_route_runs_and_forgotten_after(
         return principal.get()
 
     api.include_router(router)
-    assert (await client.get("/known")).json() == "alice"
-    assert (await client.get("/public")).json() == ""
+    assert (await client.get("/v1/known")).json() == "alice"
+    assert (await client.get("/v1/public")).json() == ""
 
 
 async def test_an_application_whose_authentication_is_not_open_refuses_all(api: FastAPI, client: AsyncClient) -> None:
@@ -132,8 +147,8 @@ async def test_of_two_credentials_none_counts(client: AsyncClient) -> None:
 def test_the_document_names_scheme_and_scopes(
     authentication: Authentication | None, expected: list[dict[str, list[str]]] | None
 ) -> None:
-    router = APIRouter(prefix="/v1/documented", dependencies=[requires("notes:read")])
-    router.add_api_route("", lambda: None)
+    router = Router("/v1/documented", tags=["documented"])
+    router.add_api_route("", lambda: None, dependencies=[requires("notes:read")])
     document = create_application(INFO, [router], authentication, load(EdgeSettings)).openapi()
     assert document["paths"]["/v1/documented"]["get"].get("security") == expected
     schemes = document["components"].get("securitySchemes", {})

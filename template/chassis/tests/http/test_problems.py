@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from httpx import AsyncClient, Response
 
 from chassis.errors import Error, NotFound
-from chassis.http import Problem, Public
+from chassis.http import Problem, Public, Router
 from chassis.http._problems import MEDIA_TYPE
 from chassis.testing import client_of
 
@@ -84,7 +84,7 @@ def test_the_type_comes_from_the_name_of_the_class() -> None:
 
 
 async def test_what_the_framework_raises_is_of_the_catalogue_too() -> None:
-    router = APIRouter(prefix="/v1/raising")
+    router = Router("/v1/raising", tags=["raising"])
 
     @router.get("/{status}")
     async def get(_caller: Public, status: int) -> None:

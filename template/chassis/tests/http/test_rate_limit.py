@@ -12,13 +12,13 @@ from time import perf_counter, sleep
 from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, Request
+from fastapi import Request
 from httpx import ASGITransport, AsyncClient
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
+from chassis.http import Router, open_limits, requires
 from chassis.http import _rate_limit as rate_limit
-from chassis.http import open_limits, requires
 from chassis.http._rate_limit import OwnWindows
 from chassis.identity import Principal
 from chassis.settings import Settings
@@ -26,7 +26,7 @@ from chassis.settings import Settings
 from tests.http.applications import application_of
 
 handled: list[str] = []
-router = APIRouter(prefix="/v1/limited")
+router = Router("/v1/limited", tags=["limited"])
 
 
 async def authenticate(request: Request, scopes: Sequence[str]) -> Principal:

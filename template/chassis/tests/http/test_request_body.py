@@ -3,16 +3,16 @@
 from collections.abc import AsyncGenerator
 
 import pytest
-from fastapi import APIRouter, Request
+from fastapi import Request
 from httpx import AsyncClient
 
-from chassis.http import Public
+from chassis.http import Public, Router
 from chassis.settings import EdgeSettings
 from chassis.testing import client_of
 
 from tests.http.applications import application_of
 
-router = APIRouter(prefix="/v1/plain")
+router = Router("/v1/plain", tags=["plain"])
 
 
 @router.post("")

@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator
 from uuid import UUID
 
 import pytest
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import StreamingResponse
 from httpx import AsyncClient
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from chassis.http import Public
+from chassis.http import Public, Router
 from chassis.runtime import Service
 from chassis.testing import client_of
 
@@ -19,7 +19,7 @@ from tests.http.applications import application_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
-router = APIRouter(prefix="/v1/broken")
+router = Router("/v1/broken", tags=["broken"])
 
 
 @router.get("/before")

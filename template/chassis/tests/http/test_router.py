@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from httpx import AsyncClient
 
 from chassis.data import Database, open_database
-from chassis.http import Public, Reading, Writing, connect
+from chassis.http import Public, Reading, Router, Writing, connect
 from chassis.jobs import Outbox
 from chassis.settings import Settings
 from chassis.testing import client_of
@@ -34,7 +34,7 @@ async def test_a_commit_that_fails_is_no_success(client: AsyncClient, database: 
 
 
 async def test_reading_opens_no_transaction_and_writing_does(database: Database, outbox: Outbox) -> None:
-    router = APIRouter()
+    router = Router("/v1", tags=["state"])
 
     @router.get("/state")
     async def state(_caller: Public, reading: Reading, writing: Writing) -> tuple[bool, bool]:
@@ -43,7 +43,7 @@ async def test_reading_opens_no_transaction_and_writing_does(database: Database,
     api = application_of(router)
     connect(api, database, outbox)
     async with client_of(api) as client:
-        assert (await client.get("/state")).json() == [False, True]
+        assert (await client.get("/v1/state")).json() == [False, True]
 
 
 @pytest.mark.parametrize("text", ["nul \x00", "", "x" * 1001])

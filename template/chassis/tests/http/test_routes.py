@@ -1,7 +1,7 @@
 """Routers within routers: every route is known by its whole path."""
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from httpx import AsyncClient
 from prometheus_client import REGISTRY
 
@@ -28,9 +28,9 @@ async def add(_caller: Public, number: int, _transaction: IdempotentTransaction)
 @pytest.fixture
 def nested(database: Database, outbox: Outbox) -> FastAPI:
     """An API whose one router has another in it, at two places."""
-    router = APIRouter()
-    router.include_router(lines, prefix="/v1/boxes")
-    router.include_router(lines, prefix="/v1/shelves")
+    router = Router("/v1", tags=["places"])
+    router.include_router(lines, prefix="/boxes")
+    router.include_router(lines, prefix="/shelves")
     api = application_of(router)
     connect(api, database, outbox)
     return api

@@ -101,7 +101,7 @@ def test_the_package_of_a_service_has_its_name_with_underscores() -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("api", "routes = []", "must offer `router`, of type APIRouter"),
+        ("api", "routes = []", "must offer `router`, of type Router"),
         ("handlers", "HANDLERS = ()", "must offer `HANDLERS`, of type list"),
         ("handlers", "HANDLERS = [print]", "each of HANDLERS must be"),
         ("handlers", "HANDLERS = []\nSCHEDULES = ()", "must offer `SCHEDULES`, of type list"),

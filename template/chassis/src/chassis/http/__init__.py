@@ -1,6 +1,6 @@
 """HTTP: routers, policies, transactions of a request, bodies, pagination, conditional requests, problem details."""
 
-from chassis.http._application import Application, PolicyMissing, connect, create_application
+from chassis.http._application import Application, RouteInvalid, connect, create_application
 from chassis.http._conditional import IfMatch, IfNoneMatch, tag_of
 from chassis.http._deprecation import deprecated
 from chassis.http._idempotency import (
@@ -35,11 +35,11 @@ __all__ = [
     "JobView",
     "Page",
     "PageRequest",
-    "PolicyMissing",
     "Problem",
     "Public",
     "Reading",
     "Responses",
+    "RouteInvalid",
     "Router",
     "Streaming",
     "Text",

@@ -4,25 +4,27 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 
 from chassis.data import Database
 from chassis.http._cors import cors
 from chassis.http._openapi import complete
 from chassis.http._policies import without_policy
-from chassis.http._problems import PROBLEM_RESPONSES, add_problem_handlers, add_problem_schema
+from chassis.http._problems import add_problem_handlers, add_problem_schema
 from chassis.http._rate_limit import RateLimitMiddleware
 from chassis.http._request_body import RequestBodyMiddleware
 from chassis.http._request_context import RequestContextMiddleware
+from chassis.http._router import Route, Router
 from chassis.http._routes import Routes
 from chassis.identity import Authentication, allow_anonymous, refuse_everyone
 from chassis.jobs import Outbox
 from chassis.settings import EdgeSettings, StartError
 
 
-class PolicyMissing(StartError):
-    """A route does not say which callers it admits."""
+class RouteInvalid(StartError):
+    """A route is on no Router, which alone closes its transaction, or does not say which callers it admits."""
 
 
 class Application(FastAPI):
@@ -42,7 +44,7 @@ class Application(FastAPI):
 
 def create_application(
     info: Mapping[str, Any],
-    routers: Iterable[APIRouter],
+    routers: Iterable[Router],
     authentication: Authentication | None,
     edge: EdgeSettings,
     *,
@@ -52,13 +54,12 @@ def create_application(
 
     It refuses all callers and its cursors are its own until `app.state` has the process's authentication and keys.
 
-    Raises PolicyMissing, in a service with authentication.
+    Raises RouteInvalid.
     """
     app = Application(
         **info,
         openapi_url="/openapi.json" if docs else None,
         redirect_slashes=False,
-        responses=PROBLEM_RESPONSES,
         servers=[{"url": "/", "description": "Where this document comes from."}],
         middleware=[
             Middleware(RequestContextMiddleware, docs=docs),
@@ -69,12 +70,15 @@ def create_application(
     )
     add_problem_handlers(app)
     own = len(app.routes)
-    for router in routers:
-        app.include_router(router)
+    for router in routers:  # `include_router` would match each request once more for every level
+        app.routes.extend(router.routes)
     if authentication:
         app.credential = authentication.credential
         if missing := next(without_policy(app.routes[own:]), None):
-            raise PolicyMissing(f"no policy as the first parameter of {missing}: take `requires(...)` or `Public`")
+            raise RouteInvalid(f"no policy as the first parameter of {missing}: take `requires(...)` or `Public`")
+    for route in iter_route_contexts(app.routes[own:]):
+        if not isinstance(route.original_route, Route):
+            raise RouteInvalid(f"{route.path} is on no `Router`: import it from chassis.http")
     app.state.authenticate = refuse_everyone if authentication else allow_anonymous
     app.state.signing_keys = [secrets.token_bytes(32)]
     app.state.routes = Routes(app.routes[own:])

@@ -1,9 +1,10 @@
 """What is known of one request, kept in its ASGI scope from the first middleware on."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.types import Scope
 
 from chassis.data import Caller
@@ -13,7 +14,7 @@ KEY = "chassis"
 
 @dataclass(slots=True)
 class RequestContext:
-    """The ids of a request, its principal once a policy has found it, and header fields for its answer."""
+    """The ids of a request, its principal once a policy has found it, and what its answer still waits for."""
 
     request_id: str
     trace_id: str
@@ -21,6 +22,10 @@ class RequestContext:
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     # The parsed body, where it is JSON.
     json: object = None
+    # What the route has opened; it is closed, and a transaction committed, before the answer leaves.
+    opened: AsyncExitStack = field(default_factory=AsyncExitStack)
+    # Stores the answer under the request's Idempotency-Key, in the transaction of its effect.
+    keep: Callable[[Response], Awaitable[None]] | None = None
 
     @property
     def caller(self) -> Caller:

@@ -23,6 +23,8 @@ async def negotiate(route: APIRoute, request: Request) -> None:
 
 def _accepts_json(accept: str) -> bool:
     """Find the most specific range that JSON falls into (RFC 9110, section 12.5.1); without one it is refused."""
+    if accept == "*/*":
+        return True
     ranges = {kind.strip().lower(): weight for kind, _, weight in (part.partition(";") for part in accept.split(","))}
     for kind in ("application/json", "application/*", "*/*"):
         if kind in ranges:

@@ -111,7 +111,6 @@ def complete(document: dict[str, Any], credential: str | None) -> None:
     paths: dict[str, dict[str, Any]] = document.get("paths", {})
     operations = [operation for path in paths.values() for operation in path.values()]
     for operation in operations:
-        _drop_wildcards(operation["responses"])
         for answer in operation["responses"].values():
             answer.setdefault("headers", {}).update(_headers(*EVERYWHERE))
         for parameter in operation.get("parameters", ()):
@@ -186,13 +185,6 @@ def _parts(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
     for dependency in dependant.dependencies:
         yield from _parts(dependency)
-
-
-def _drop_wildcards(answers: dict[str, Any]) -> None:
-    """Leave them to the routes of a plain APIRouter, which declare nothing else."""
-    if str(Error.status) in answers:
-        answers.pop("4XX", None)
-        answers.pop("5XX", None)
 
 
 def _link(paths: dict[str, dict[str, Any]], collection: str) -> None:

@@ -42,7 +42,7 @@ class CursorInvalid(BadRequest):
 class Page[Item](BaseModel):
     """Some items, newest first; `next_cursor` is null on the last page."""
 
-    items: Sequence[Item]
+    items: list[Item]
     next_cursor: str | None = Field(examples=[None])
 
 
@@ -108,7 +108,7 @@ class PageParameters:
 
 @documented(raises(CursorInvalid))
 async def _page(request: Request, limit: Limit = 20, cursor: Cursor = None) -> PageParameters:
-    signer = Signer(request.app.state.signing_keys, context_of(request).principal, request.url.path)
+    signer = Signer(request.app.state.signing_keys, context_of(request).principal, request.scope["path"])
     return PageParameters(limit, None if cursor is None else signer.decode(cursor), signer)
 
 

@@ -33,9 +33,11 @@ class Policy(SecurityBase):
     async def __call__(self, request: Request) -> Principal:
         """Raise Unauthorized, TooManyRequests or Forbidden; from here on the context names the principal."""
         caller: Principal = await request.app.state.authenticate(request, self.scopes)
-        context_of(request).principal = caller.subject
-        principal.set(caller.subject)
-        await limit_principal(request, caller.subject)
+        context = context_of(request)
+        if caller.subject != context.principal:  # once, not in each attempt; the anonymous principal is empty
+            context.principal = caller.subject
+            principal.set(caller.subject)
+            await limit_principal(request, caller.subject)
         if not caller.scopes.issuperset(self.scopes):
             raise Forbidden(self.scopes)
         return caller

@@ -44,15 +44,6 @@ class Problem(BaseModel):
     errors: list[Violation] | None = None
 
 
-# For routes on a plain APIRouter, which declare no more; those on a Router say it one by one.
-PROBLEM_RESPONSES: openapi.Responses = {
-    status: {
-        "description": description,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": SCHEMA_REFERENCE.format(model="Problem")}}},
-    }
-    for status, description in (("4XX", "The request was refused."), ("5XX", "The service failed."))
-}
-
 # What the framework raises by its status is one of the catalogue's own.
 BY_STATUS = {kind.status: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Error)}
 

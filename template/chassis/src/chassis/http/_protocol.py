@@ -8,7 +8,7 @@ from asyncio import TimerHandle, Transport
 from itertools import chain
 
 import structlog
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from chassis.errors import BadRequest, Error, HeadersTooLarge, RequestTimeout, Unavailable, UriTooLong

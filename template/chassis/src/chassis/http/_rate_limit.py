@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Address, IPv6Network
 from math import ceil
 from time import time
 from typing import Protocol
@@ -17,12 +17,12 @@ import structlog
 from fastapi import Request
 from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from valkey.asyncio import BlockingConnectionPool
 from valkey.exceptions import ValkeyError
 
 from chassis.errors import TooManyRequests
+from chassis.http._context import scope_context
 from chassis.http._problems import problem
 from chassis.settings import Settings
 
@@ -130,57 +130,42 @@ async def open_limits(settings: Settings) -> AsyncGenerator[Limits]:
 
 
 class RateLimitMiddleware:
-    """Counts each request by its client's address before anything else is done, and tells every quota in the answer."""
+    """Counts each request by its client's address before anything else is done."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limits: Limits | None = getattr(scope["app"].state, "limits", None) if scope["type"] == "http" else None
-        if limits is None:
-            await self._app(scope, receive, send)
-            return
-        quotas: list[Quota] = []
-        scope["quotas"] = quotas
-
-        async def send_with_quotas(message: Message) -> None:
-            if message["type"] == "http.response.start" and quotas:
-                headers = MutableHeaders(scope=message)
-                headers["ratelimit-policy"] = ", ".join(quota.policy() for quota in quotas)
-                headers["ratelimit"] = ", ".join(quota.rest() for quota in quotas)
-            await send(message)
-
-        try:
-            await _count(limits, quotas, "address", _address(scope))
-        except TooManyRequests as error:
-            await problem(error)(scope, receive, send_with_quotas)
-        else:
-            await self._app(scope, receive, send_with_quotas)
+        if scope["type"] == "http":
+            try:
+                await _count(scope, "address", _address(scope))
+            except TooManyRequests as error:
+                await problem(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 async def limit_principal(request: Request, principal: str) -> None:
-    """Count the request once by its principal; an anonymous one is counted by its address only.
-
-    Raises TooManyRequests.
-    """
-    limits: Limits | None = getattr(request.app.state, "limits", None)
-    quotas: list[Quota] = request.scope.get("quotas", [])
-    if limits and principal and all(quota.name != "principal" for quota in quotas):
-        await _count(limits, quotas, "principal", principal)
+    """Count the request by its principal. Raises TooManyRequests."""
+    await _count(request.scope, "principal", principal)
 
 
-async def _count(limits: Limits, quotas: list[Quota], name: str, key: str) -> None:
-    if quota := await limits.count(name, key):
-        quotas.append(quota)
+async def _count(scope: Scope, name: str, key: str) -> None:
+    """Count the request, and tell its quota in the answer."""
+    limits: Limits | None = getattr(scope["app"].state, "limits", None)
+    if limits and (quota := await limits.count(name, key)):
+        scope_context(scope).add_headers([("ratelimit-policy", quota.policy()), ("ratelimit", quota.rest())])
         if quota.is_spent():
             raise TooManyRequests(retry_after=quota.reset)
 
 
 def _address(scope: Scope) -> str:
     """Name the client: an IPv6 one by its network, in which it has as many addresses as it likes."""
-    host = (scope.get("client") or ("", 0))[0]
+    host: str = (scope.get("client") or ("", 0))[0]
+    if ":" not in host:
+        return host
     try:
-        address = ip_address(host)
-    except ValueError:  # a Unix socket
-        return str(host)
-    return str(IPv6Network((int(address), 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
+        address = IPv6Address(host)
+    except ValueError:  # of a proxy's making
+        return host
+    return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))

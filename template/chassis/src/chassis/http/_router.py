@@ -67,13 +67,13 @@ class Route(APIRoute):
 
 
 async def _run(handle: Handle, request: Request) -> Response:
-    """Run a route with dependencies of its own, whose transaction is committed or rolled back when this ends."""
-    request.scope.pop("claim", None)  # of the attempt before
-    async with AsyncExitStack() as stack:
-        request.scope["fastapi_function_astack"] = stack  # where the framework puts those of scope="function"
+    """Run a route once; what it has opened is closed when this ends, its transaction committed or rolled back."""
+    context = context_of(request)
+    context.keep = None  # of the attempt before
+    async with AsyncExitStack() as context.opened:
         response = await handle(request)
-        if claimed := request.scope.get("claim"):
-            await claimed.keep(response)
+        if context.keep:
+            await context.keep(response)
     return response
 
 

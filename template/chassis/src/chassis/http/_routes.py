@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
@@ -16,6 +16,9 @@ class Routes:
         found = iter_route_contexts(list(routes))
         self._routes = [route for route in found if isinstance(route.original_route, APIRoute)]
         self._literals = {route.path for route in self._routes if "{" not in (route.path or "")}
+        self._by_identity: dict[int, list[RouteContext]] = {}
+        for route in self._routes:
+            self._by_identity.setdefault(id(route.original_route), []).append(route)
 
     def methods_at(self, path: str) -> set[str]:
         """Gather the methods of all routes at this path; the framework has the first's only."""
@@ -31,7 +34,7 @@ class Routes:
 
     def template_of(self, scope: Scope) -> str:
         """Give the template of the path that the framework has found for a request, or `unmatched`."""
-        matched = [route for route in self._routes if route.original_route is scope.get("route")]
+        matched = self._by_identity.get(id(scope.get("route")), [])
         if len(matched) > 1:  # its router is included more than once
             matched = [route for route in matched if route.path_regex.match(scope["path"])]
         return matched[0].path or "" if matched else UNMATCHED

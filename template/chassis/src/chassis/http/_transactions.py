@@ -1,6 +1,6 @@
 """The database in a route: a connection to read, a transaction to write, one that an Idempotency-Key protects."""
 
-from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -18,26 +18,27 @@ from chassis.http._openapi import documented, raises, sends
 from chassis.jobs import Transaction
 
 
-async def _reading(request: Request) -> AsyncGenerator[Connection]:
-    async with request.app.state.database.connection() as connection:
-        yield connection
+async def _reading(request: Request) -> Connection:
+    connection: AbstractAsyncContextManager[Connection] = request.app.state.database.connection()
+    return await context_of(request).opened.enter_async_context(connection)
 
 
 @documented(raises(TransactionConflict))
-async def _writing(request: Request) -> AsyncGenerator[Transaction]:
-    async with request.app.state.outbox.transaction(context_of(request).caller) as transaction:
-        yield transaction
+async def _writing(request: Request) -> Transaction:
+    context = context_of(request)
+    transaction: AbstractAsyncContextManager[Transaction] = request.app.state.outbox.transaction(context.caller)
+    return await context.opened.enter_async_context(transaction)
 
 
 @documented(
     sends("Idempotency-Replayed"),
     raises(TransactionConflict, IdempotencyKeyRequired, IdempotencyKeyInvalid, IdempotencyKeyReused),
 )
-async def _idempotent(request: Request, idempotency_key: IdempotencyKey = None) -> AsyncGenerator[Transaction]:
-    async with request.app.state.outbox.transaction(context_of(request).caller) as transaction:
-        # The route stores its answer under the claim, before the transaction commits.
-        request.scope["claim"] = await claim(transaction.connection, request, idempotency_key)
-        yield transaction
+async def _idempotent(request: Request, idempotency_key: IdempotencyKey = None) -> Transaction:
+    transaction = await _writing(request)
+    claimed = await claim(transaction.connection, request, idempotency_key)
+    context_of(request).keep = claimed.keep
+    return transaction
 
 
 async def _streaming(request: Request) -> Database:
@@ -45,10 +46,10 @@ async def _streaming(request: Request) -> Database:
     return database
 
 
-# Function scope ends the transaction before the answer leaves: a commit that fails is an error the caller sees.
-type Reading = Annotated[Connection, Depends(_reading, scope="function")]
-type Writing = Annotated[Transaction, Depends(_writing, scope="function")]
-# As Writing, and the caller must send an Idempotency-Key: for a POST that creates something, on a Router.
-type IdempotentTransaction = Annotated[Transaction, Depends(_idempotent, scope="function")]
+# A route of a Router closes what these open before its answer leaves: a commit that fails is an error the caller sees.
+type Reading = Annotated[Connection, Depends(_reading)]
+type Writing = Annotated[Transaction, Depends(_writing)]
+# As Writing, and the caller must send an Idempotency-Key: for a POST that creates something.
+type IdempotentTransaction = Annotated[Transaction, Depends(_idempotent)]
 # For an answer that is a stream, which is read part by part, each with a connection of its own.
 type Streaming = Annotated[Database, Depends(_streaming)]

@@ -7,12 +7,10 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from fastapi import APIRouter
-
 import chassis.http
 import chassis.jobs
 from chassis.data import Database
-from chassis.http import Application, create_application, tracked_jobs
+from chassis.http import Application, Router, create_application, tracked_jobs
 from chassis.identity import Authenticate, Authentication, allow_anonymous
 from chassis.jobs import TrackedTask, Transport
 from chassis.runtime._modules import Module, check, discover, handlers_of, load_module
@@ -77,7 +75,7 @@ class ServiceDefinition:
         return [*kinds, *(module.settings for module in self.modules if module.settings)]
 
     def create_api(self, *, docs: bool = False, edge: EdgeSettings | None = None) -> Application:
-        """Make the application, not yet connected to its database. Raises PolicyMissing."""
+        """Make the application, not yet connected to its database. Raises RouteInvalid."""
         info = {"title": self.title, "description": self.description, "version": self.version}
         return create_application(info, self._routers(), self.auth, edge or load(EdgeSettings), docs=docs)
 
@@ -90,7 +88,7 @@ class ServiceDefinition:
             async with self.auth.open(database) as authenticate:
                 yield authenticate
 
-    def _routers(self) -> Sequence[APIRouter]:
+    def _routers(self) -> Sequence[Router]:
         routers = [module.router for module in self.modules if module.router]
         is_tracking = any(issubclass(handler.message, TrackedTask) for handler in handlers_of(self.modules))
         return [*routers, tracked_jobs] if is_tracking else routers

@@ -14,8 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from fastapi import APIRouter
-
+from chassis.http import Router
 from chassis.jobs import Handler, Schedule, Task
 from chassis.settings import EnvironmentSettings, StartError
 
@@ -33,7 +32,7 @@ class Module:
 
     name: str
     package: str
-    router: APIRouter | None
+    router: Router | None
     handlers: tuple[Handler, ...]
     schedules: tuple[Schedule, ...]
     tasks: tuple[type[Task], ...]
@@ -58,7 +57,7 @@ def load_module(package: str) -> Module:
     return Module(
         name=package.rpartition(".")[2],
         package=package,
-        router=_offered(package, "api", "router", APIRouter),
+        router=_offered(package, "api", "router", Router),
         handlers=_listed(package, "HANDLERS", Handler, "`handle(Message, function)` or `handle_without_transaction`"),
         schedules=_listed(package, "SCHEDULES", Schedule, "`cron(expression, Task)`", is_optional=True),
         tasks=tuple(value for value in vars(messages).values() if _is_task_of(messages, value)) if messages else (),

@@ -49,6 +49,18 @@ def _setup(_arguments: Sequence[str]) -> None:
     print(f"Ready. Commit uv.lock, from which pipeline and image install, and {names}. Next: uv run just dev")
 
 
+def _check(_arguments: Sequence[str]) -> None:
+    """Lint the migrations, and compare the documents with the code."""
+    from chassis.dev import squawk
+    from chassis.dev.project import service
+
+    if status := squawk.lint(service().migrations):
+        sys.exit(status)
+    _openapi([])
+    if service().events:
+        _asyncapi([])
+
+
 def _openapi(_arguments: Sequence[str]) -> None:
     from chassis.dev import openapi
 
@@ -68,12 +80,6 @@ def _migration(arguments: Sequence[str]) -> None:
     from chassis.dev import revisions
 
     revisions.add(list(arguments))
-
-
-def _squawk(_arguments: Sequence[str]) -> None:
-    from chassis.dev import squawk
-
-    squawk.main()
 
 
 def _manifest(_arguments: Sequence[str]) -> None:
@@ -158,10 +164,10 @@ def _restore(url: str, *arguments: str) -> int:
 
 WITHOUT_DATABASE: Mapping[str, Callable[[Sequence[str]], None]] = {
     "setup": _setup,
+    "check": _check,
     "openapi": _openapi,
     "asyncapi": _asyncapi,
     "migration": _migration,
-    "squawk": _squawk,
     "manifest": _manifest,
     "update": _update,
     "propose": _propose,

@@ -5,10 +5,12 @@ import sys
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chassis.runtime import Service
 from chassis.settings import StartError
+
+if TYPE_CHECKING:
+    from chassis.runtime import Service
 
 
 class ProjectError(StartError):
@@ -33,8 +35,10 @@ def project_folder() -> Path:
 
 
 @cache
-def service() -> Service:
+def service() -> "Service":
     """Import the service that `[tool.chassis] service` names by its module. Raises ProjectError."""
+    from chassis.runtime import Service  # noqa: PLC0415  # takes seconds, and most recipes need no service
+
     name = str(_table(project_folder())["service"])
     if str(project_folder()) not in sys.path:
         sys.path.insert(0, str(project_folder()))

@@ -2,7 +2,6 @@
 
 import io
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +11,10 @@ from alembic.operations import Operations
 from alembic.script import Script, ScriptDirectory
 
 from chassis.data.migration import configuration
-from chassis.dev.project import project_folder, service
+from chassis.dev.project import project_folder
 
 # Runs a script of pgqueuer's on a database that has none of its tables yet.
 EXEMPT = {"chassis_jobs_0001"}
-
-
-def main() -> None:
-    sys.exit(lint(service().migrations))
 
 
 def lint(owners: Mapping[str, Path]) -> int:

@@ -33,9 +33,9 @@ def pytest_configure() -> None:
     structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Run one more than there are processors: some tests wait for what is slow on purpose."""
-    return (os.cpu_count() or 1) + 1
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that start processes: they take longest, and what is left fills the other workers."""
+    items.sort(key=lambda item: "start" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,13 +1,14 @@
 """Starts the API and the worker as processes on ports of their own, and ends them as an orchestrator does."""
 
 import asyncio
+import io
 import os
 import secrets
 import socket
-import subprocess
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,14 +84,16 @@ def environment_of(database: str, public: int, api: int, worker: int) -> dict[st
 
 
 def credential(environment: dict[str, str], scope: str) -> dict[str, str]:
-    """Get what development has as a credential, by the command that prints it."""
+    """Get what development has as a credential, by the command that prints it, run in this process."""
     service = project.service()
     if service.auth is None:
         return {}
-    program = [sys.executable, "-m", service.import_name]
-    arguments = [*program, *service.auth.issue, "--subject", "alice", "--scope", scope]
-    printed = subprocess.run(arguments, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {"Authorization": f"Bearer {printed.strip()}"}
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        service.main([*service.auth.issue, "--subject", "alice", "--scope", scope])
+    return {"Authorization": f"Bearer {printed.getvalue().strip()}"}
 
 
 @pytest.fixture
@@ -111,7 +114,7 @@ async def start(settings: Settings, tmp_path: Path) -> AsyncGenerator[Start]:
             running.append(Running(process, f"http://127.0.0.1:{port}", log))
         for each in running:
             await each.ready()
-        headers = credential(environment, scope)
+        headers = await asyncio.to_thread(credential, environment, scope)
         return Backend(running[0], running[1], f"http://127.0.0.1:{public}", headers)
 
     yield start_backend

@@ -32,7 +32,7 @@ from pexpect.fdpexpect import fdspawn
 from pytest_cookies.plugin import Cookies
 from releases import commit, current_version, git
 from render import copy_template
-from test_hostile import COMPUTED, FREE, HARMLESS, TEXTS, in_threes, without_chassis
+from test_hostile import COMPUTED, FREE, HARMLESS, TEXTS, in_threes, without_plain_files
 from test_questions import QUESTIONS
 from test_render import PAIRS
 from test_update import release
@@ -74,8 +74,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the template for both programs, without the code of the chassis, which has no Jinja."""
-    return without_chassis(copy_doors(tmp_path_factory.mktemp("doors") / "template"))
+    """A copy of the template for both programs, without the files that are copied as they are."""
+    return without_plain_files(copy_doors(tmp_path_factory.mktemp("doors") / "template"))
 
 
 def copy_doors(target: Path) -> Path:

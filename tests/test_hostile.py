@@ -265,13 +265,16 @@ type Controls = dict[str, Control]
 
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template without the code of the chassis, where no answer arrives."""
-    return without_chassis(copy_template(tmp_path_factory.mktemp("bare")))
+    """The template without most files that are copied as they are, where no answer arrives."""
+    return without_plain_files(copy_template(tmp_path_factory.mktemp("bare")))
 
 
-def without_chassis(template: Path) -> Path:
+def without_plain_files(template: Path) -> Path:
     for folder in ("src", "tests"):
         shutil.rmtree(template / "template" / "chassis" / folder)
+    for path in (template / "template").rglob("*"):
+        if path.is_file() and path.suffix != ".jinja" and path.name not in {"__init__.py", "ruff.toml"}:
+            path.unlink()
     return template
 
 

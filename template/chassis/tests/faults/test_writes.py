@@ -11,7 +11,7 @@ from tests.faults.load import take_notes
 from tests.faults.scale import pick
 from tests.faults.server import Postgres
 
-NOTES = [f"note-{number}" for number in range(pick(short=200, full=10_000))]
+NOTES = [f"note-{number}" for number in range(pick(short=200, full=4_000))]
 KILL_EVERY = pick(short=1.0, full=4.0)
 RESTARTS = pick(short=1, full=5)
 # A kill comes between effect and commit, or commit and answer, as often as not.

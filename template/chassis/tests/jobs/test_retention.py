@@ -11,6 +11,7 @@ from chassis.jobs import Outbox, work
 from chassis.jobs import _retention as retention
 from chassis.jobs._retention import DELETE_INBOX, LOCK, sweep, sweep_until
 from chassis.settings import Settings
+from chassis.testing import PlanOf
 
 from tests.sample.modules.notes import service
 
@@ -40,6 +41,13 @@ AGES = {
     "chassis_tracked_jobs": 30 * DAY,
 }
 
+STATEMENTS = {
+    "chassis_idempotency_keys": retention.DELETE_IDEMPOTENCY_KEYS,
+    "chassis_inbox": DELETE_INBOX,
+    "pgqueuer_log": retention.DELETE_QUEUE_LOG,
+    "chassis_tracked_jobs": retention.DELETE_TRACKED_JOBS,
+}
+
 
 async def fill(database: Database, table: str, age: timedelta, rows: int) -> None:
     await database.pool.execute(FILL[table], age, rows)
@@ -59,6 +67,17 @@ async def test_the_old_goes_batch_by_batch_and_the_young_stays(
     swept = await sweep(database, settings, batch=10)
     assert sorted(swept.values()) == [0, 0, 0, 25]
     assert await left(database, table) == 5
+
+
+@pytest.mark.parametrize(("table", "statement"), [*STATEMENTS.items()])
+async def test_what_is_young_is_not_read(database: Database, plan_of: PlanOf, table: str, statement: str) -> None:
+    """Without the index on a table's age, each sweep would read all of it."""
+    await fill(database, table, timedelta(), 20_000)
+    await fill(database, table, 90 * DAY, 10)
+    plan = await plan_of(statement, AGES[table], 1000)
+    assert "Index Scan using" in plan
+    assert f"Seq Scan on {table}" not in plan
+    assert await left(database, table) == 20_000
 
 
 async def test_a_batch_is_a_transaction_of_its_own(database: Database, settings: Settings) -> None:

@@ -1,12 +1,13 @@
 """The ASGI application of a service: its routers behind the middleware, every error rendered as problem details."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from chassis.data import Database
 from chassis.http._cors import cors
@@ -72,17 +73,20 @@ def create_application(
     own = len(app.routes)
     for router in routers:  # `include_router` would match each request once more for every level
         app.routes.extend(router.routes)
-    if authentication:
-        app.credential = authentication.credential
-        if missing := next(without_policy(app.routes[own:]), None):
-            raise RouteInvalid(f"no policy as the first parameter of {missing}: take `requires(...)` or `Public`")
-    for route in iter_route_contexts(app.routes[own:]):
-        if not isinstance(route.original_route, Route):
-            raise RouteInvalid(f"{route.path} is on no `Router`: import it from chassis.http")
+    app.credential = authentication.credential if authentication else None
+    _check(app.routes[own:], with_policies=authentication is not None)
     app.state.authenticate = refuse_everyone if authentication else allow_anonymous
     app.state.signing_keys = [secrets.token_bytes(32)]
     app.state.routes = Routes(app.routes[own:])
     return app
+
+
+def _check(routes: Sequence[BaseRoute], *, with_policies: bool) -> None:
+    if with_policies and (missing := next(without_policy(routes), None)):
+        raise RouteInvalid(f"no policy as the first parameter of {missing}: take `requires(...)` or `Public`")
+    for route in iter_route_contexts(routes):
+        if not isinstance(route.original_route, Route):
+            raise RouteInvalid(f"{route.path} is on no `Router`: import it from chassis.http")
 
 
 def connect(app: FastAPI, database: Database, outbox: Outbox) -> None:

@@ -1,4 +1,3 @@
-{% if example -%}
 """The real processes, started by the command line: an order placed over HTTP is confirmed and notified."""
 
 import asyncio
@@ -20,14 +19,3 @@ async def test_a_placed_order_is_confirmed_and_notified(start: Start, database: 
             await asyncio.sleep(0.05)
     assert (await backend.api.terminate())[0] == 0
     assert (await backend.worker.terminate())[0] == 0
-{% else -%}
-"""The real processes, started by the command line."""
-
-from chassis.testing import Start
-
-
-async def test_the_processes_start_and_stop(start: Start) -> None:
-    backend = await start("")
-    assert (await backend.api.terminate())[0] == 0
-    assert (await backend.worker.terminate())[0] == 0
-{% endif -%}

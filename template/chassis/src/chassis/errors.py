@@ -1,26 +1,7 @@
 """Errors that callers may see, each with its HTTP status; one handler renders them as problem details.
 
-Error (500)
-├── BadRequest (400)
-├── Unauthorized (401)
-├── Forbidden (403)
-├── NotFound (404)
-├── MethodNotAllowed (405)
-├── NotAcceptable (406)
-├── RequestTimeout (408)
-├── Conflict (409)
-├── PreconditionFailed (412)
-├── ContentTooLarge (413)
-├── UriTooLong (414)
-├── UnsupportedMediaType (415)
-├── Invalid (422)
-├── PreconditionRequired (428)
-├── TooManyRequests (429)
-├── HeadersTooLarge (431)
-└── Unavailable (503)
-
 A module derives its own: `class InvoiceNotFound(NotFound): title = "Invoice not found"`.
-`chassis/REFERENCE.md` lists the problem types of the chassis.
+`REFERENCE.md` lists the problem types of the chassis.
 """
 
 import re
@@ -165,8 +146,6 @@ class TooManyRequests(Error):
 
 
 class HeadersTooLarge(Error):
-    """RFC 6585, section 5."""
-
     status = 431
     title = "Request header fields too large"
 

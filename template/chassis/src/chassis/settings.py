@@ -1,22 +1,14 @@
-"""Settings, read from the environment or from mounted files."""
+"""Settings, read from environment variables or from mounted files."""
 
 import os
 from functools import partial
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    AnyUrl,
-    BeforeValidator,
-    Field,
-    SecretBytes,
-    SecretStr,
-    UrlConstraints,
-    ValidationError,
-)
+from pydantic import AfterValidator, AnyUrl, BeforeValidator, Field, SecretBytes, SecretStr, UrlConstraints
+from pydantic_core import ErrorDetails, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettingsError
 
@@ -25,9 +17,17 @@ type DatabaseUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["postgresql
 type Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
+def _split(text: object) -> object:
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+
+
+type CommaSeparated[T] = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
+type Networks = CommaSeparated[IPv4Network | IPv6Network]
+
+
 def _rate(text: str) -> str:
-    """Read what is no empty text as the one rate that it must be."""
-    from limits import parse_many  # noqa: PLC0415  # the worker does without
+    """Accept exactly one rate, or empty text."""
+    from limits import parse_many  # noqa: PLC0415  # the worker does not need it
 
     if text and len(parse_many(text)) != 1:
         raise ValueError
@@ -35,7 +35,7 @@ def _rate(text: str) -> str:
 
 
 def _address(secret: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
-    """Refuse an address of another scheme; it may hold a password, so it is kept as a secret."""
+    """Accept a URL with one of these schemes, or empty text."""
     if text := secret.get_secret_value():
         parts = urlsplit(text)
         if parts.scheme not in schemes or not (parts.hostname or parts.path):
@@ -43,29 +43,22 @@ def _address(secret: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
     return secret
 
 
-def _networks(text: str) -> str:
-    for network in text.split(",") if text else ():
-        ip_network(network.strip())
-    return text
-
-
 type Rate = Annotated[str, AfterValidator(_rate)]
 type RedisUrl = Annotated[SecretStr, AfterValidator(partial(_address, schemes=("redis", "rediss", "unix")))]
-# An address of a kind that often holds a password or a token.
+# A URL that often contains a password or a token.
 type SecretHttpUrl = Annotated[SecretStr, AfterValidator(partial(_address, schemes=("http", "https")))]
-type Networks = Annotated[str, AfterValidator(_networks)]
 
 
 class StartError(Exception):
-    """What ends a start before it has begun; the message is one line that says what to mend."""
+    """A command cannot run; the message is one line that says what to correct."""
 
 
 class SettingsError(StartError):
-    """A variable is missing or wrong; the message names it and what it accepts."""
+    """A variable is missing or wrong; the message names it and says what it accepts."""
 
 
 class EnvironmentSettings(BaseSettings):
-    """What a settings class derives from; each field's description says what the variable accepts."""
+    """Derive settings from this class; each field's description says what the variable accepts."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
@@ -118,91 +111,76 @@ class Settings(EnvironmentSettings):
     log_format: Literal["json", "console"] = Field("json", description="json, or console for development")
 
 
-MIN_LETTERS = 12
-WELL_KNOWN = ("change", "default", "example", "insecure", "password", "secret")
+MIN_DISTINCT = 12
+PLACEHOLDERS = ("change", "default", "example", "insecure", "password", "secret")
 
 
 def _strong(secret: SecretBytes) -> SecretBytes:
-    """Refuse a secret that is no secret: known to all, or one letter over and over."""
+    """Refuse a placeholder, and a secret of few different characters."""
     text = secret.get_secret_value()
-    if len(set(text)) < MIN_LETTERS or any(word.encode() in text.lower() for word in WELL_KNOWN):
+    if len(set(text)) < MIN_DISTINCT or any(word.encode() in text.lower() for word in PLACEHOLDERS):
         raise ValueError
     return secret
 
 
 type Secret = Annotated[SecretBytes, Field(min_length=32), AfterValidator(_strong)]
-
-
-def _split(text: object) -> object:
-    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
-
-
 type Origin = Annotated[str, Field(pattern=r"^https?://[^/*\s]+$")]
 
 
 class ApiSecrets(EnvironmentSettings):
-    """Secrets of the API process."""
-
-    signing_keys: Annotated[tuple[Secret, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)] = Field(
-        description="random secrets of 32 characters or more, comma-separated; the first key signs, all are accepted"
+    signing_keys: CommaSeparated[Secret] = Field(
+        min_length=1,
+        description="random secrets of 32 characters or more, comma-separated; the first key signs, all are accepted",
     )
 
 
 class EdgeSettings(EnvironmentSettings):
-    """Limits of the public port, trusted proxies and allowed origins."""
-
     api_body_limit: int = Field(1_048_576, ge=1, description="maximum size of a request body in bytes")
     api_body_timeout: Seconds = Field(10, description="seconds to receive a request body")
     api_head_timeout: Seconds = Field(10, description="seconds to receive the request line and headers")
     api_connections: int = Field(1000, ge=1, description="maximum number of open connections; further ones receive 503")
-    api_trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)] = Field(
+    api_trusted_proxies: Networks = Field(
         (),
         description="addresses or networks, comma-separated, whose X-Forwarded-For and X-Forwarded-Proto are trusted",
     )
-    api_cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
+    api_cors_origins: CommaSeparated[Origin] = Field(
         (),
         description="origins, comma-separated, allowed to call the API from a browser, for example https://example.org",
     )
 
 
 class HttpClientSettings(EnvironmentSettings):
-    """Outbound calls."""
-
     http_client_proxy: SecretHttpUrl = Field(
         SecretStr(""),
         description="http://user:password@host:port of a proxy for outbound calls, which then restricts the targets",
     )
     http_client_allowed_networks: Networks = Field(
-        "", description="private networks that outbound calls may reach, comma-separated, for example 10.1.0.0/16"
+        (), description="private networks that outbound calls may reach, comma-separated, for example 10.1.0.0/16"
     )
 
 
 def load[S: EnvironmentSettings](settings: type[S]) -> S:
-    """Read `settings` from the environment, and what is not there from the files of SECRETS_DIRECTORY.
+    """Read `settings` from the environment, and variables that are not set from the files in SECRETS_DIRECTORY.
 
-    Raises SettingsError with one line that names each wrong variable; values are left out, they may be secrets.
+    The files are named like the variables, as Docker and Kubernetes mount secrets.
+    Raises SettingsError with one line that names each wrong variable, without the values: they may be secrets.
     """
+    directory = os.environ.get("SECRETS_DIRECTORY") or None
+    if directory and not Path(directory).is_dir():
+        raise SettingsError(f"SECRETS_DIRECTORY is wrong, {directory} is not a directory")
+    options: dict[str, Any] = {"_secrets_dir": directory}
     try:
-        options: dict[str, Any] = {"_secrets_dir": _secrets_directory()}
         return settings(**options)
     except ValidationError as error:
-        mistakes = [_mistake(settings, *details["loc"][:1], kind=details["type"]) for details in error.errors()]
-        raise SettingsError("; ".join(dict.fromkeys(mistakes))) from None
+        raise SettingsError("; ".join(dict.fromkeys(_problem(settings, each) for each in error.errors()))) from None
     except UnreadableSettingsError as error:
         raise SettingsError(str(error)) from None
 
 
-def _secrets_directory() -> Path | None:
-    """Name the directory of files that are called like variables, as Docker and Kubernetes mount secrets."""
-    name = os.environ.get("SECRETS_DIRECTORY")
-    if name and not Path(name).is_dir():
-        raise SettingsError(f"SECRETS_DIRECTORY is wrong, {name} is not a directory")
-    return Path(name) if name else None
-
-
-def _mistake(settings: type[EnvironmentSettings], name: int | str = "", *, kind: str) -> str:
-    """Say what is wrong with one variable, or with several together when a validator of the whole class objects."""
-    field = settings.model_fields.get(str(name))
+def _problem(settings: type[EnvironmentSettings], error: ErrorDetails) -> str:
+    """Describe one error; a validator of the whole class names no variable."""
+    name = str(error["loc"][0]) if error["loc"] else ""
+    field = settings.model_fields.get(name)
     if field is None:
         return f"{settings.__module__}.{settings.__name__} does not accept what is set {name}".rstrip()
-    return f"{str(name).upper()} is {'missing' if kind == 'missing' else 'wrong'}, it accepts: {field.description}"
+    return f"{name.upper()} is {'missing' if error['type'] == 'missing' else 'wrong'}, it accepts: {field.description}"

@@ -7,7 +7,7 @@ from httpx import ASGITransport, AsyncClient
 
 from chassis.data import Database
 from chassis.http import connect
-from chassis.http._problems import MEDIA_TYPE
+from chassis.http._openapi import MEDIA_TYPE
 from chassis.jobs import Outbox
 from chassis.runtime import Service
 from chassis.settings import EdgeSettings, SettingsError, load
@@ -38,7 +38,7 @@ async def test_a_page_of_ours_may_ask_and_sees_what_it_needs(page: AsyncClient) 
     assert answer.headers["access-control-allow-origin"] == OURS["Origin"]
     assert "access-control-allow-credentials" not in answer.headers
     seen = set(answer.headers["access-control-expose-headers"].split(", "))
-    assert seen >= {"ETag", "Idempotency-Replayed", "Location", "X-Request-Id"}
+    assert seen >= {"ETag", "Idempotency-Replayed", "Link", "Location", "WWW-Authenticate", "X-Request-Id"}
     assert "Origin" in answer.headers["vary"]
 
 

@@ -10,7 +10,7 @@ from httpx import AsyncClient, Response
 
 from chassis.errors import Error, NotFound
 from chassis.http import Problem, Public, Router
-from chassis.http._problems import MEDIA_TYPE
+from chassis.http._openapi import MEDIA_TYPE
 from chassis.testing import client_of
 
 from tests.http.applications import application_of

@@ -79,3 +79,11 @@ async def test_a_database_that_is_away_is_unavailable_for_now(
         answer = await client.get("/v1/notes")
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
+
+
+async def test_fields_of_one_name_are_one_list(client: AsyncClient) -> None:
+    """RFC 9110, section 5.3."""
+    client.headers.pop("accept")
+    fields = [("accept", "text/html"), ("accept", "application/json")]
+    assert (await client.get("/v1/notes", headers=fields)).status_code == 200
+    assert (await client.get("/v1/notes", headers=fields[:1])).status_code == 406

@@ -96,7 +96,7 @@ async def test_a_key_does_what_its_scopes_say_for_its_subject(caller: AsyncClien
 
 
 async def test_a_key_that_is_none_is_refused(caller: AsyncClient, keys: Keys) -> None:
-    key, other = await keys(*MAKE), NewKey.make().text
+    key, other = await keys(*MAKE), NewKey().text
     shown = key[:17]
     for wrong in (other, f"{shown}{other[17:]}", key[:-1], f"{key}a", key.upper(), shown, "key__", "a" * 8000, key[4:]):
         answer = await caller.get("/v1/notes", headers={"authorization": f"Bearer {wrong}"})

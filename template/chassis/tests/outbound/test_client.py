@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from ipaddress import ip_network
 from time import perf_counter
 
 import httpcore
@@ -179,7 +180,7 @@ async def test_a_name_that_resolves_to_a_private_address_is_refused_and_asked_on
         return ["10.0.0.1"] if len(asked) == 1 else ["192.0.2.1"]
 
     with pytest.raises(TargetRefused):
-        await PublicBackend("", resolve).connect_tcp("rebinding.example", 80, 1)
+        await PublicBackend((), resolve).connect_tcp("rebinding.example", 80, 1)
     assert asked == ["rebinding.example"]
 
 
@@ -188,7 +189,7 @@ async def test_what_was_checked_is_what_is_connected_to() -> None:
         return ["10.0.0.1", "127.0.0.1"]
 
     async with remote(answers(OK)) as server:
-        backend = PublicBackend("127.0.0.0/8", resolve)
+        backend = PublicBackend((ip_network("127.0.0.0/8"),), resolve)
         stream = await backend.connect_tcp("two.example", int(server.url.rpartition(":")[2]), 5)
         assert stream.get_extra_info("server_addr")[0] == "127.0.0.1"
         await stream.aclose()
@@ -199,7 +200,7 @@ async def test_a_name_without_an_address_is_an_error_of_the_connection() -> None
         raise OSError
 
     with pytest.raises(httpcore.ConnectError):
-        await PublicBackend("", resolve).connect_tcp("nowhere.example", 80, 1)
+        await PublicBackend((), resolve).connect_tcp("nowhere.example", 80, 1)
 
 
 PRIVATE = """

@@ -1,4 +1,4 @@
-"""The database: connections, transactions, and on whose behalf they run. `chassis.data.migration` applies revisions."""
+"""The database: connections, transactions, and their caller. `chassis.data.migration` applies revisions."""
 
 from chassis.data._database import (
     CONNECTION_ERRORS,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -14,7 +14,7 @@ from chassis.settings import Settings
 type Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
 type Pool = asyncpg.Pool[asyncpg.Record]
 
-# What a stopped, restarting, frozen or overloaded server raises, or one whose tables change under a statement.
+# Raised when the server is stopped, restarting, frozen or overloaded, or when a table changes under a statement.
 UNAVAILABLE_ERRORS = (
     ConnectionError,
     TimeoutError,
@@ -24,20 +24,19 @@ UNAVAILABLE_ERRORS = (
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresConnectionError,
 )
-# What a connection may raise as well when it is lost during use.
+# Raised as well when a connection is lost during use.
 CONNECTION_ERRORS = (*UNAVAILABLE_ERRORS, asyncpg.InterfaceError, asyncpg.InternalClientError)
-# What the server ends so that another transaction can go on; the same work may well succeed the next time.
+# The server rolled the transaction back in favour of another; a retry may succeed.
 CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 # An unavailable server, or a wrong host, password or database.
 NOT_READY_ERRORS = (OSError, Unavailable, asyncpg.PostgresError)
-
 
 CLOSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a transaction runs; a job has the ids of the request that caused it, and no principal."""
+    """On whose behalf a transaction runs; a job has the ids of the request that caused it, but no principal."""
 
     principal: str = ""
     request_id: str = ""
@@ -45,16 +44,16 @@ class Caller:
 
 
 class TransactionConflict(Unavailable):
-    """Two transactions were in each other's way and this one was rolled back; a route of a `Router` runs again."""
+    """The transaction was rolled back in favour of another; a `Router` runs the route again."""
 
     title = "Transaction conflict"
 
 
 @asynccontextmanager
 async def _open(connection: Connection) -> AsyncGenerator[None]:
-    """Say Unavailable for the use of a connection that was lost, which asyncpg reports as a misuse.
+    """Raise Unavailable if the connection is lost, which asyncpg reports as an InterfaceError.
 
-    One that did not answer in time is given up: cancelling, rolling back and releasing would each wait as well.
+    A connection that timed out is terminated: cancelling, rolling back and releasing would each wait again.
     """
     try:
         yield
@@ -65,7 +64,7 @@ async def _open(connection: Connection) -> AsyncGenerator[None]:
         if _is_lost(connection):
             raise Unavailable from error
         raise
-    except asyncpg.InternalClientError as error:  # cut off just when the next statement was about to be sent
+    except asyncpg.InternalClientError as error:  # lost just as a statement was being sent
         connection.terminate()
         raise Unavailable from error
 
@@ -73,7 +72,7 @@ async def _open(connection: Connection) -> AsyncGenerator[None]:
 def _is_lost(connection: Connection) -> bool:
     try:
         return connection.is_closed()
-    except asyncpg.InterfaceError:  # the pool has taken it back already
+    except asyncpg.InterfaceError:  # the pool has already taken it back
         return True
 
 
@@ -82,7 +81,7 @@ async def _skip_reset(_connection: Connection) -> None:
 
 
 class Database:
-    """The pool of one process; it opens its first connection when it is first needed."""
+    """The pool of one process; it opens connections when they are needed."""
 
     def __init__(self, pool: Pool, pool_timeout: float) -> None:
         self.pool = pool
@@ -90,10 +89,10 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[Connection]:
-        """Lend a connection without a transaction: no BEGIN and no COMMIT around a single read.
+        """Acquire a connection without a transaction, which saves a single read its BEGIN and COMMIT.
 
-        Raises Unavailable when none is free within DATABASE_POOL_TIMEOUT or the database is unavailable, and
-        TransactionConflict when the work was rolled back in favour of another's.
+        Raises Unavailable if none is free within DATABASE_POOL_TIMEOUT or the database is unavailable, and
+        TransactionConflict if the server rolled back in favour of another transaction.
         """
         try:
             async with self.pool.acquire(timeout=self._pool_timeout) as connection, _open(connection):
@@ -105,12 +104,12 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Connection]:
-        """Lend a connection inside a transaction that commits when the block ends and rolls back when it raises."""
+        """Acquire a connection in a transaction that commits when the block ends and rolls back when it raises."""
         async with self.connection() as connection, connection.transaction(), _open(connection):
             yield connection
 
     async def ready(self) -> bool:
-        """Answer whether the database answers."""
+        """Return whether the database answers."""
         try:
             async with self.connection() as connection:
                 await connection.execute("SELECT 1")
@@ -121,18 +120,15 @@ class Database:
 
 @asynccontextmanager
 async def open_database(settings: Settings, size: int | None = None) -> AsyncGenerator[Database]:
-    """Open the pool with the limits of `settings`; an unavailable database does not fail the start.
-
-    `size` is the most connections it may hold, instead of DATABASE_POOL_SIZE.
-    """
+    """Open a pool of at most `size` connections, by default DATABASE_POOL_SIZE; the database may be unavailable."""
     statement_timeout = f"{settings.database_statement_timeout}s"
     pool = asyncpg.create_pool(
         str(settings.database_url),
         min_size=0,
         max_size=size or settings.database_pool_size,
         timeout=settings.database_connect_timeout,
-        # The server ends a slow statement first; ours is for a server that no longer answers.
         reset=_skip_reset,
+        # The server cancels a slow statement first; this timeout is for a server that no longer answers.
         command_timeout=settings.database_statement_timeout + 1,
         server_settings={
             "statement_timeout": statement_timeout,
@@ -144,13 +140,7 @@ async def open_database(settings: Settings, size: int | None = None) -> AsyncGen
     try:
         yield Database(pool, settings.database_pool_timeout)
     finally:
-        await _close(pool)
-
-
-async def _close(pool: Pool) -> None:
-    """Close the connections; one that was lost during a statement may never be returned."""
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()
+        # A connection lost during a statement may never be released; a cancelled close() terminates the pool.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()

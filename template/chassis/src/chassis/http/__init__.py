@@ -7,6 +7,7 @@ from chassis.http._idempotency import (
     IdempotencyKeyInvalid,
     IdempotencyKeyRequired,
     IdempotencyKeyReused,
+    IdempotentTransaction,
 )
 from chassis.http._models import Body, IntegralFloat, Text
 from chassis.http._openapi import Responses, raises, sends
@@ -18,7 +19,7 @@ from chassis.http._router import Router
 from chassis.http._server import serving
 from chassis.http._tracked_jobs import ACCEPTED, JobView, accepted
 from chassis.http._tracked_jobs import router as tracked_jobs
-from chassis.http._transactions import IdempotentTransaction, Reading, Streaming, Writing
+from chassis.http._transactions import Reading, Streaming, Writing
 
 __all__ = [
     "ACCEPTED",

@@ -1,4 +1,4 @@
-"""The ASGI application of a service: its routers behind the middleware, every error rendered as problem details."""
+"""The ASGI application of a service: its routers, the middleware and the error handlers."""
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,19 +25,19 @@ from chassis.settings import EdgeSettings, StartError
 
 
 class RouteInvalid(StartError):
-    """A route is on no Router, which alone closes its transaction, or does not say which callers it admits."""
+    """A route has no policy, or is not on a Router, so that nothing would commit its transaction."""
 
 
 class Application(FastAPI):
-    """The application with its problem details and headers in its OpenAPI document."""
+    """An application whose OpenAPI document has problem details, shared headers and the credential."""
 
     credential: str | None = None
 
     def openapi(self) -> dict[str, Any]:
-        """Give the document, made once."""
-        made = self.openapi_schema is not None
+        """Return the document, which is generated once."""
+        generated = self.openapi_schema
         document = super().openapi()
-        if not made:
+        if document is not generated:
             add_problem_schema(document)
             complete(document, self.credential)
         return document
@@ -51,12 +51,13 @@ def create_application(
     *,
     docs: bool = False,
 ) -> Application:
-    """Make the application of these routers; `info` is that object of the OpenAPI document.
+    """Create an application of these routers; `info` is the info object of its OpenAPI document.
 
-    It refuses all callers and its cursors are its own until `app.state` has the process's authentication and keys.
-
-    Raises RouteInvalid.
+    Until `app.state` has the `authenticate` and `signing_keys` of the process, a service with authentication refuses
+    every caller, and cursors are signed with a random key. Raises RouteInvalid.
     """
+    routes = [route for router in routers for route in router.routes]
+    _check(routes, with_policies=authentication is not None)
     app = Application(
         **info,
         openapi_url="/openapi.json" if docs else None,
@@ -70,14 +71,11 @@ def create_application(
         ],
     )
     add_problem_handlers(app)
-    own = len(app.routes)
-    for router in routers:  # `include_router` would match each request once more for every level
-        app.routes.extend(router.routes)
+    app.routes.extend(routes)  # `include_router` would match each request once more per level
     app.credential = authentication.credential if authentication else None
-    _check(app.routes[own:], with_policies=authentication is not None)
     app.state.authenticate = refuse_everyone if authentication else allow_anonymous
     app.state.signing_keys = [secrets.token_bytes(32)]
-    app.state.routes = Routes(app.routes[own:])
+    app.state.routes = Routes(routes)
     return app
 
 
@@ -90,6 +88,6 @@ def _check(routes: Sequence[BaseRoute], *, with_policies: bool) -> None:
 
 
 def connect(app: FastAPI, database: Database, outbox: Outbox) -> None:
-    """Give the routes of an application their database and their outbox."""
+    """Set the database and the outbox that the routes use."""
     app.state.database = database
     app.state.outbox = outbox

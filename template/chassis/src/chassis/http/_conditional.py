@@ -1,51 +1,41 @@
-"""Conditional requests (RFC 9110, section 13): an entity's version is its tag, so that no writer overwrites another."""
+"""Conditional requests (RFC 9110, section 13), with the version of an entity as its tag: no update is lost."""
 
 from typing import Annotated
 
 from fastapi import Depends, Header, Response
 
 from chassis.errors import PreconditionFailed, PreconditionRequired
+from chassis.http._context import EarlyResponse
 from chassis.http._openapi import documented, raises, sends
-
-TAG_PATTERN = r'^"[0-9]+"$'
-
-
-class NotModified(Exception):
-    """The caller has this version already; 304 without a body is the whole answer."""
-
-    def __init__(self, tag: str) -> None:
-        super().__init__()
-        self.tag = tag
 
 
 class ReadCondition:
-    """What `If-None-Match` says of a read."""
+    """The `If-None-Match` of a read."""
 
     def __init__(self, response: Response, tags: frozenset[str]) -> None:
         self._response = response
         self._tags = tags
 
     def tag(self, version: int) -> None:
-        """Send the version as `ETag`. Raises NotModified when the caller has it, compared weakly."""
-        made = tag_of(version)
-        if {made, "*"}.intersection(tag.removeprefix("W/") for tag in self._tags):
-            raise NotModified(made)
-        self._response.headers["etag"] = made
+        """Send the version as `ETag`, or end the request with 304 if the caller has it (weak comparison)."""
+        current = tag_of(version)
+        if {current, "*"}.intersection(tag.removeprefix("W/") for tag in self._tags):
+            raise EarlyResponse(Response(status_code=304, headers={"etag": current}))
+        self._response.headers["etag"] = current
 
 
 class WriteCondition:
-    """What `If-Match` says of a write, which must have it; `tags` is None when it has none."""
+    """The `If-Match` of a write; `tags` is None without this required field."""
 
     def __init__(self, response: Response, tags: frozenset[str] | None) -> None:
         self._response = response
         self._tags = tags
 
     def check(self, version: int) -> None:
-        """Compare with the version that is locked for the change.
+        """Compare with the version of the locked row.
 
-        A request that is refused anyway is refused for that (RFC 9110, section 13.2.1), so all is said here.
-
-        Raises PreconditionRequired without the field, and PreconditionFailed when the version is another.
+        Other errors take precedence (RFC 9110, section 13.2.1), so a missing field is not an error before this check.
+        Raises PreconditionRequired without the field, PreconditionFailed for another version.
         """
         if self._tags is None:
             raise PreconditionRequired
@@ -53,7 +43,7 @@ class WriteCondition:
             raise PreconditionFailed
 
     def tag(self, version: int) -> None:
-        """Send the version after the change as `ETag`."""
+        """Send the new version as `ETag`."""
         self._response.headers["etag"] = tag_of(version)
 
 
@@ -61,7 +51,7 @@ class WriteCondition:
 async def _if_none_match(
     response: Response,
     if_none_match: Annotated[
-        str | None, Header(description="The `ETag` you have; 304 when it is still current.")
+        str | None, Header(description="The `ETag` you have; the response is 304 if it is current.")
     ] = None,
 ) -> ReadCondition:
     return ReadCondition(response, _tags(if_none_match))
@@ -73,8 +63,8 @@ async def _if_match(
     if_match: Annotated[
         str | None,
         Header(
-            description="The `ETag` of what you change, as you have read it.",
-            json_schema_extra={"pattern": TAG_PATTERN, "maxLength": 100, "examples": ['"1"']},
+            description="The `ETag` of the version you have read.",
+            json_schema_extra={"pattern": '^"[0-9]+"$', "maxLength": 100, "examples": ['"1"']},
         ),
     ] = None,
 ) -> WriteCondition:
@@ -91,5 +81,5 @@ def tag_of(version: int) -> str:
 
 
 def _tags(header: str | None) -> frozenset[str]:
-    """Split a list of entity tags; those of this service contain no comma."""
+    """Split a list of entity tags; the service's own contain no comma."""
     return frozenset(tag.strip() for tag in (header or "").split(",")) - {""}

@@ -1,48 +1,41 @@
-"""What is known of one request, kept in its ASGI scope from the first middleware on."""
+"""The state of one request, which RequestContextMiddleware puts into its ASGI scope."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from fastapi import Request, Response
+from fastapi import Response
 from starlette.types import Scope
-
-from chassis.data import Caller
 
 KEY = "chassis"
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """The ids of a request, its principal once a policy has found it, and what its answer still waits for."""
+    """`principal` is empty until a policy has authenticated the caller, and for anonymous callers."""
 
     request_id: str
     trace_id: str
     principal: str = ""
+    # Added to the response, also to an error.
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    # The parsed body, where it is JSON.
+    # The parsed body of a JSON request.
     json: object = None
-    # What the route has opened; it is closed, and a transaction committed, before the answer leaves.
+    # Closed, with the transaction in it committed, before the response is sent.
     opened: AsyncExitStack = field(default_factory=AsyncExitStack)
-    # Stores the answer under the request's Idempotency-Key, in the transaction of its effect.
+    # Stores the response under the Idempotency-Key, in the transaction of the request.
     keep: Callable[[Response], Awaitable[None]] | None = None
 
-    @property
-    def caller(self) -> Caller:
-        """On whose behalf the transactions of the request run."""
-        return Caller(self.principal, self.request_id, self.trace_id)
 
-    def add_headers(self, headers: Sequence[tuple[str, str]]) -> None:
-        """Add fields to the answer, also to that of an error."""
-        self.headers += headers
+class EarlyResponse(Exception):
+    """Ends the request with this response; what the route has opened is rolled back."""
 
-
-def context_of(request: Request) -> RequestContext:
-    """Give the context of a request."""
-    return scope_context(request.scope)
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
 
 
-def scope_context(scope: Scope) -> RequestContext:
-    """Give the context of a scope that has passed RequestContextMiddleware."""
+def context_of(scope: Scope) -> RequestContext:
+    """Return the context of a scope that has passed RequestContextMiddleware."""
     context: RequestContext = scope[KEY]
     return context

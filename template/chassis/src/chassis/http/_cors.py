@@ -1,4 +1,4 @@
-"""Which pages of other origins may call the API, and what they may see."""
+"""Cross-origin resource sharing: which origins may call the API from a browser."""
 
 from http import HTTPStatus
 
@@ -12,10 +12,10 @@ from chassis.http._problems import problem
 from chassis.settings import EdgeSettings
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-SENT = ("Authorization", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id")
-SEEN = (
-    *("Deprecation", "ETag", "Idempotency-Replayed", "Location", "RateLimit", "RateLimit-Policy"),
-    *("Retry-After", "Sunset", "X-Request-Id"),
+REQUEST_HEADERS = ("Authorization", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id")
+RESPONSE_HEADERS = (
+    *("Deprecation", "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy"),
+    *("Retry-After", "Sunset", "WWW-Authenticate", "X-Request-Id"),
 )
 
 
@@ -28,21 +28,10 @@ class _Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code == HTTPStatus.OK:
             return response
-        refusal = problem(OriginRefused())
-        refusal.headers["vary"] = response.headers["vary"]
-        return refusal
+        return problem(OriginRefused(), headers={"vary": response.headers["vary"]})
 
 
 def cors(edge: EdgeSettings) -> list[Middleware]:
-    """Make the middleware for an allow-list that is not empty. Cookies are not allowed: credentials are in a header."""
-    if not edge.api_cors_origins:
-        return []
-    return [
-        Middleware(
-            _Cors,
-            allow_origins=edge.api_cors_origins,
-            allow_methods=METHODS,
-            allow_headers=SENT,
-            expose_headers=SEEN,
-        )
-    ]
+    """Create the middleware unless no origin is allowed. It allows no cookies: credentials are in a header."""
+    origins = edge.api_cors_origins
+    return [Middleware(_Cors, origins, METHODS, REQUEST_HEADERS, expose_headers=RESPONSE_HEADERS)] if origins else []

@@ -1,22 +1,25 @@
-"""Idempotency keys: a request that is sent again gives the answer of the first time, and one effect.
+"""Idempotency keys: a repeated request has no second effect and receives the first response.
 
-After draft-ietf-httpapi-idempotency-key-header-07. A key is scoped by principal and route and kept for a day. It shares
-the transaction of the effect: a refused request, a failed commit or a killed process leaves it free.
+After draft-ietf-httpapi-idempotency-key-header-07. A key is scoped to principal and route and is kept for a day. It is
+stored in the transaction of the effect: a refused request, a failed commit or a killed process leaves the key unused.
 """
 
 import json
 import re
-from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import Header, Request, Response
+from fastapi import Depends, Header, Request, Response
 
-from chassis.data import Connection
+from chassis.data import Connection, TransactionConflict
 from chassis.errors import BadRequest, Invalid, Unavailable
-from chassis.http._context import context_of
+from chassis.http._context import EarlyResponse, context_of
+from chassis.http._openapi import documented, raises, sends
+from chassis.http._transactions import open_transaction
+from chassis.jobs import Transaction
 
-# A key that has expired is free again. The row is locked, so of requests at once one goes first and the others wait.
+# Replaces an expired key. Locks the row, so that concurrent requests with the same key wait for the first.
 CLAIM = """
     INSERT INTO chassis_idempotency_keys AS kept (principal, route, key, fingerprint) VALUES ($1, $2, $3, $4)
     ON CONFLICT (principal, route, key) DO UPDATE SET fingerprint = excluded.fingerprint, created_at = now()
@@ -37,7 +40,7 @@ KEEP = """
 type IdempotencyKey = Annotated[
     str | None,
     Header(
-        description="A value of your own for this one effect, such as a UUID, sent again with each retry.",
+        description="A unique value, such as a UUID, that each retry of the request repeats.",
         json_schema_extra={"pattern": "^[!#-~][!-~]{0,254}$", "maxLength": 255},
         examples=["0198d0b6-79d5-7c5e-a1d5-0e2f5c2f3a4b"],
     ),
@@ -56,47 +59,21 @@ class IdempotencyKeyReused(Invalid):
     title = "Idempotency-Key reused"
 
 
-class Replayed(Exception):
-    """The effect is there already; the answer it was acknowledged with ends the request."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__()
-        self.response = response
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A key that this request holds until its transaction ends."""
-
-    connection: Connection
-    principal: str
-    route: str
-    key: str
-
-    async def keep(self, response: Response) -> None:
-        """Store the answer beside the effect, in the same transaction. Raises TypeError for a stream."""
-        if not hasattr(response, "body"):
-            raise TypeError(f"{self.route} keeps its answer for who asks again: give it whole, not as a stream")
-        kept = [(name, value) for name, value in response.headers.items() if name != "content-length"]
-        body = bytes(response.body)
-        await self.connection.execute(
-            KEEP, self.principal, self.route, self.key, response.status_code, json.dumps(kept), body
-        )
-
-
-async def claim(connection: Connection, request: Request, offered: str | None) -> Claim:
-    """Take the key for this request.
-
-    Raises Replayed when the request was answered before, IdempotencyKeyReused when that was another one, and
-    IdempotencyKeyRequired or IdempotencyKeyInvalid for what is no key.
-    """
+@documented(
+    sends("Idempotency-Replayed"),
+    raises(TransactionConflict, IdempotencyKeyRequired, IdempotencyKeyInvalid, IdempotencyKeyReused),
+)
+async def _idempotent(request: Request, idempotency_key: IdempotencyKey = None) -> Transaction:
+    transaction = await open_transaction(request)
+    connection, context = transaction.connection, context_of(request.scope)
     route = request.app.state.routes.template_of(request.scope)
-    held = Claim(connection, context_of(request).principal, route, _read(offered))
-    names = (held.principal, held.route, held.key)
-    fingerprint = await _fingerprint(request)
-    if await connection.fetchval(CLAIM, *names, fingerprint):
-        return held
-    row = await connection.fetchrow(GET, *names)
+    claim = (context.principal, route, _parse(idempotency_key))
+    head = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    fingerprint = sha256(head + await request.body()).digest()
+    if await connection.fetchval(CLAIM, *claim, fingerprint):
+        context.keep = partial(_keep, connection, claim)
+        return transaction
+    row = await connection.fetchrow(GET, *claim)
     if row is None or row["status"] is None:
         raise Unavailable  # it has just expired
     if row["fingerprint"] != fingerprint:
@@ -104,20 +81,26 @@ async def claim(connection: Connection, request: Request, offered: str | None) -
     response = Response(row["body"], row["status"])
     for name, value in [*json.loads(row["headers"]), ("idempotency-replayed", "true")]:
         response.headers.append(name, value)
-    raise Replayed(response)
+    raise EarlyResponse(response)
 
 
-def _read(offered: str | None) -> str:
-    """Take the key bare, as many clients send it, or as the draft's quoted string."""
-    if offered is None:
+# As Writing, and the caller must send an Idempotency-Key: for a POST that creates something.
+type IdempotentTransaction = Annotated[Transaction, Depends(_idempotent)]
+
+
+def _parse(header: str | None) -> str:
+    """Accept a bare key, as many clients send it, or the quoted string of the draft."""
+    if header is None:
         raise IdempotencyKeyRequired
-    key = offered[1:-1] if re.fullmatch(r'".*"', offered) else offered
+    key = header[1:-1] if re.fullmatch(r'".*"', header) else header
     if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
         raise IdempotencyKeyInvalid
     return key
 
 
-async def _fingerprint(request: Request) -> bytes:
-    """Tell one request from another: its method, its address and its body."""
-    head = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    return sha256(head + await request.body()).digest()
+async def _keep(connection: Connection, claim: tuple[str, str, str], response: Response) -> None:
+    """Store the response in the transaction of its effect. Raises TypeError for a stream."""
+    if not hasattr(response, "body"):
+        raise TypeError(f"{claim[1]} stores its response for retries: give it whole, not as a stream")
+    headers = [(name, value) for name, value in response.headers.items() if name != "content-length"]
+    await connection.execute(KEEP, *claim, response.status_code, json.dumps(headers), bytes(response.body))

@@ -1,4 +1,4 @@
-"""Request bodies that refuse unknown fields, and types of fields that PostgreSQL can store."""
+"""The base class of request bodies, and types for their fields."""
 
 import re
 from typing import Annotated, cast
@@ -9,7 +9,7 @@ MAX_UNKNOWN_FIELDS = 100
 
 
 def _refuse_unstorable(text: str) -> str:
-    """Refuse what PostgreSQL's text cannot hold: NUL and half a surrogate pair."""
+    """Refuse what `text` of PostgreSQL cannot store: NUL and unpaired surrogates."""
     if re.search("[\x00\ud800-\udfff]", text):
         raise ValueError("Contains characters that cannot be stored")
     return text
@@ -19,7 +19,7 @@ def _integral(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# Accepts 1.0 for 1: in JSON Schema both are integers. It comes last, or the document lacks the limits of the number:
+# Accepts 1.0 for 1: in JSON Schema both are integers. Put it last, or the document lacks the limits of the number:
 # `Annotated[int, Field(strict=True, ge=1), IntegralFloat]`.
 IntegralFloat = BeforeValidator(_integral)
 
@@ -27,14 +27,14 @@ type Text = Annotated[str, AfterValidator(_refuse_unstorable), Field(json_schema
 
 
 class Body(BaseModel):
-    """A request body: an unknown field is refused, and a number beyond all bounds; text is kept as it came."""
+    """A request body, which refuses unknown fields, NaN and infinite numbers."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def refuse_many(cls, data: object) -> object:
-        """Look at no field when there are far too many: each unknown one would be a violation of its own."""
+        """Refuse far too many fields at once: each unknown field would be an error of its own."""
         if isinstance(data, dict):
             count = len(cast("dict[object, object]", data))
             if count > len(cls.model_fields) + MAX_UNKNOWN_FIELDS:

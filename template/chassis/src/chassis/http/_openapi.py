@@ -1,7 +1,7 @@
-"""What a route answers with besides its result, as fragments of the OpenAPI document that are declared at their cause.
+"""The responses of a route in the OpenAPI document, each declared next to the code that causes it.
 
-A route names what it raises and sends, `responses=raises(InvoiceNotFound) | sends("ETag")`; a dependency says the same
-for every route that has it, with `@documented(raises(...))`; what any route may answer is said here.
+A route declares what it raises and sends, `responses=raises(InvoiceNotFound) | sends("ETag")`; a dependency declares it
+for every route that uses it, with `@documented(raises(...))`; the responses that any route may have are declared here.
 """
 
 import re
@@ -10,38 +10,24 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 
-from chassis.errors import (
-    BadRequest,
-    ContentTooLarge,
-    Error,
-    Forbidden,
-    HeadersTooLarge,
-    Invalid,
-    NotAcceptable,
-    RequestTimeout,
-    TooManyRequests,
-    Unauthorized,
-    Unavailable,
-    UnsupportedMediaType,
-    UriTooLong,
-)
+from chassis import errors
+from chassis.errors import Error
 
 type Responses = dict[int | str, dict[str, Any]]
 
 MEDIA_TYPE = "application/problem+json"
 SUCCESS = "2XX"
 
-# What a route on a Router may answer, by what it takes.
+# What any route on a Router may answer.
 ALWAYS: tuple[type[Error], ...] = (
-    *(BadRequest, NotAcceptable, RequestTimeout, UriTooLong, TooManyRequests, HeadersTooLarge),
-    *(Error, Unavailable),
+    *(errors.BadRequest, errors.NotAcceptable, errors.RequestTimeout, errors.UriTooLong, errors.TooManyRequests),
+    *(errors.HeadersTooLarge, Error, errors.Unavailable),
 )
-WITH_INPUT: tuple[type[Error], ...] = (Invalid,)
-WITH_BODY: tuple[type[Error], ...] = (ContentTooLarge, UnsupportedMediaType)
 
-# Optional for the framework, since their lack is an error of its own kind.
+# Optional in the signature, because a request without one is refused with an error of its own.
 REQUIRED_HEADERS = {"idempotency-key", "if-match"}
 
 REQUEST = {"request_id": "0198d0b6-79d5-7c5e-a1d5-0e2f5c2f3a4b", "trace_id": "0af7651916cd43dd8448eb211c80319c"}
@@ -49,35 +35,33 @@ TEXT = {"type": "string"}
 HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {"description": "The version, for `If-Match` and `If-None-Match`.", "schema": TEXT, "example": '"1"'},
     "Idempotency-Replayed": {
-        "description": "`true` when the request was answered before and this is that answer.",
+        "description": "`true` if this is the stored response to an earlier request.",
         "schema": {"enum": ["true"]},
     },
-    "Location": {"description": "Where what was made can be read.", "schema": TEXT | {"format": "uri-reference"}},
-    "Retry-After": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer", "minimum": 0}},
-    "RateLimit": {"description": "What is left, and for how many seconds.", "schema": TEXT},
-    "RateLimit-Policy": {"description": "What is allowed, and in how many seconds.", "schema": TEXT},
-    "WWW-Authenticate": {"description": "How to say who asks, and what was wrong (RFC 6750).", "schema": TEXT},
-    "X-Request-Id": {"description": "The request's id, in logs and problems too.", "schema": TEXT, "required": True},
+    "Location": {"description": "The URL of the created resource.", "schema": TEXT | {"format": "uri-reference"}},
+    "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer", "minimum": 0}},
+    "RateLimit": {"description": "The remaining quota, and the seconds until it resets.", "schema": TEXT},
+    "RateLimit-Policy": {"description": "The quota, and its window in seconds.", "schema": TEXT},
+    "WWW-Authenticate": {"description": "The authentication scheme and the error (RFC 6750).", "schema": TEXT},
+    "X-Request-Id": {"description": "The request id, also in logs and problems.", "schema": TEXT, "required": True},
 }
-
-EVERYWHERE = ("RateLimit", "RateLimit-Policy", "X-Request-Id")
 
 _declared: dict[Callable[..., Any], Responses] = {}
 
 
-def raises(*errors: type[Error]) -> Responses:
-    """Say that these errors are among the answers."""
-    return merged(*({error.status: _answer(error)} for error in errors))
+def raises(*kinds: type[Error]) -> Responses:
+    """Declare these errors as responses."""
+    return merged(*({kind.status: _response_of(kind)} for kind in kinds))
 
 
 def sends(*headers: str, status: int | None = None) -> Responses:
-    """Say that the answer to a request that succeeds, or that of this status, may have these of HEADERS."""
+    """Declare these of HEADERS for the successful response, or for that of `status`."""
     description = {"description": HTTPStatus(status).phrase} if status else {}
     return {status or SUCCESS: description | {"headers": _headers(*headers)}}
 
 
 def documented[C: Callable[..., Any]](*fragments: Responses) -> Callable[[C], C]:
-    """Say what a dependency adds to the answers of each route that has it."""
+    """Declare the responses that a dependency adds to each route that uses it."""
 
     def declare(dependency: C) -> C:
         _declared[dependency] = merged(*fragments)
@@ -87,23 +71,19 @@ def documented[C: Callable[..., Any]](*fragments: Responses) -> Callable[[C], C]
 
 
 def answers_of(route: APIRoute) -> Responses:
-    """Gather what a route declares, what its dependencies do, and what any route like it may answer."""
-    parts = list(_parts(route.dependant))
-    takes_body = route.body_field is not None
-    takes_input = takes_body or any(
-        part.path_params or part.query_params or part.header_params or part.cookie_params for part in parts
-    )
-    found = merged(
-        route.responses,
-        *(_declared.get(part.call, {}) for part in parts if part.call),
-        raises(*ALWAYS, *(WITH_INPUT if takes_input else ()), *(WITH_BODY if takes_body else ())),
-    )
+    """Merge what a route declares, what its dependencies declare, and what any route like it may answer."""
+    kinds = [*ALWAYS]
+    if route.body_field:
+        kinds += [errors.ContentTooLarge, errors.UnsupportedMediaType]
+    if route.body_field or get_flat_params(route.dependant):
+        kinds.append(errors.Invalid)
+    found = merged(route.responses, *_declared_by(route.dependant), raises(*kinds))
     succeeded = {route.status_code or HTTPStatus.OK.value: found.pop(SUCCESS, {})}
     return dict(sorted(merged(succeeded, found).items(), key=lambda answer: str(answer[0])))
 
 
 def complete(document: dict[str, Any], credential: str | None) -> None:
-    """Add the headers that every answer has, describe parameters, and state each repeated answer once.
+    """Add the headers of every response, links, tags and the credential, and share repeated responses.
 
     `credential` describes the bearer credential; None is a service without authentication.
     """
@@ -112,19 +92,19 @@ def complete(document: dict[str, Any], credential: str | None) -> None:
     operations = [operation for path in paths.values() for operation in path.values()]
     for operation in operations:
         for answer in operation["responses"].values():
-            answer.setdefault("headers", {}).update(_headers(*EVERYWHERE))
+            answer.setdefault("headers", {}).update(_headers("RateLimit", "RateLimit-Policy", "X-Request-Id"))
         for parameter in operation.get("parameters", ()):
             _simplify(parameter)
     for path in paths:
         _link(paths, path)
-    names = {tag: None for operation in operations for tag in operation.get("tags", ())}
-    document["tags"] = [{"name": name} for name in names]
+    names = [tag for operation in operations for tag in operation.get("tags", ())]
+    document["tags"] = [{"name": name} for name in dict.fromkeys(names)]
     _describe_security(document, operations, credential)
     _share_answers(document, operations)
 
 
 def _describe_security(document: dict[str, Any], operations: Iterable[dict[str, Any]], credential: str | None) -> None:
-    """Describe the credential, or remove what the policies say of one where there is no authentication."""
+    """Describe the credential, or remove what the policies declare if there is no authentication."""
     schemes = document["components"].get("securitySchemes", {})
     if credential is not None:
         for scheme in schemes.values():
@@ -133,12 +113,12 @@ def _describe_security(document: dict[str, Any], operations: Iterable[dict[str, 
     document["components"].pop("securitySchemes", None)
     for operation in operations:
         if operation.pop("security", None) is not None:
-            for error in (Unauthorized, Forbidden):
+            for error in (errors.Unauthorized, errors.Forbidden):
                 operation["responses"].pop(str(error.status), None)
 
 
 def _share_answers(document: dict[str, Any], operations: Iterable[dict[str, Any]]) -> None:
-    """Move the answers of errors to `components.responses`, named by their problem types."""
+    """Move the responses of errors to `components.responses`, named after their problem types."""
     shared: dict[str, dict[str, Any]] = document["components"].setdefault("responses", {})
     for operation in operations:
         answers: dict[str, dict[str, Any]] = operation["responses"]
@@ -151,7 +131,7 @@ def _share_answers(document: dict[str, Any], operations: Iterable[dict[str, Any]
 
 
 def merged(*fragments: dict[Any, Any]) -> dict[Any, Any]:
-    """Merge mappings in depth: lists are joined, of other values the last one stays."""
+    """Merge mappings recursively: lists are joined, of other values the last one wins."""
     whole: dict[Any, Any] = {}
     for fragment in fragments:
         for name, value in fragment.items():
@@ -165,9 +145,8 @@ def merged(*fragments: dict[Any, Any]) -> dict[Any, Any]:
     return whole
 
 
-def _answer(error: type[Error]) -> dict[str, Any]:
-    members = {"type": error.type, "title": error.title, "status": error.status}
-    example = members | REQUEST
+def _response_of(error: type[Error]) -> dict[str, Any]:
+    example = {"type": error.type, "title": error.title, "status": error.status, **REQUEST}
     schema = {"$ref": "#/components/schemas/Problem", "properties": {"type": {"enum": [error.type]}}}
     content = {"schema": schema, "examples": {error.type.rpartition(":")[2]: {"value": example}}}
     return {
@@ -181,15 +160,17 @@ def _headers(*names: str) -> dict[str, dict[str, str]]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _parts(dependant: Dependant) -> Iterator[Dependant]:
-    yield dependant
+def _declared_by(dependant: Dependant) -> Iterator[Responses]:
+    if dependant.call:
+        yield _declared.get(dependant.call, {})
     for dependency in dependant.dependencies:
-        yield from _parts(dependency)
+        yield from _declared_by(dependency)
 
 
 def _link(paths: dict[str, dict[str, Any]], collection: str) -> None:
-    """Say where to go from what a POST has made: to each operation on that one thing, at its version."""
-    made = [answer for answer in _answers(paths[collection].get("post", {})) if "Location" in answer["headers"]]
+    """Link the response of a POST that creates a resource to each operation on that resource."""
+    answers = paths[collection].get("post", {}).get("responses", {}).values()
+    created = [answer for answer in answers if "Location" in answer["headers"]]
     for path, operations in paths.items():
         names = re.findall(r"{(\w+)}", path)
         if not path.startswith(collection + "/{") or len(names) > 1:
@@ -198,18 +179,13 @@ def _link(paths: dict[str, dict[str, Any]], collection: str) -> None:
             values = {names[0]: "$response.body#/id"}
             if any(parameter["name"] == "if-match" for parameter in operation["parameters"]):
                 values["header.if-match"] = "$response.header.ETag"
-            for answer in made:
+            for answer in created:
                 links = answer.setdefault("links", {})
                 links[operation["operationId"]] = {"operationId": operation["operationId"], "parameters": values}
 
 
-def _answers(operation: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    answers: dict[str, dict[str, Any]] = operation.get("responses", {})
-    return answers.values()
-
-
 def _simplify(parameter: dict[str, Any]) -> None:
-    """Take `null` out of a parameter's schema: outside of a body there is no such value."""
+    """Remove `null` from the schema of a parameter, which cannot be null."""
     if parameter["name"].lower() in REQUIRED_HEADERS:
         parameter["required"] = True
     schema = parameter["schema"]

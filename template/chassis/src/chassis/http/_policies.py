@@ -1,7 +1,7 @@
-"""The policy of a route: which callers it admits, decided before the database is touched for them.
+"""The policy of a route: which callers it admits, evaluated before the route opens a connection.
 
 A module names its policies once, `type Reader = Annotated[Principal, requires("invoices:read")]`, and a route takes
-`caller: Reader` before the database. A route for everyone says so with `_caller: Public`.
+`caller: Reader` as its first parameter. A route for everyone takes `_caller: Public`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,13 +17,13 @@ from chassis.errors import Forbidden, Unauthorized
 from chassis.http._context import context_of
 from chassis.http._deprecation import Notice
 from chassis.http._openapi import documented, raises
-from chassis.http._rate_limit import limit_principal
+from chassis.http._rate_limit import count_request
 from chassis.identity import Principal
 from chassis.ops import principal
 
 
 class Policy(SecurityBase):
-    """Admits authenticated callers that have all these scopes."""
+    """Admits callers with all these scopes."""
 
     def __init__(self, scopes: Sequence[str]) -> None:
         self.scopes = scopes
@@ -31,13 +31,13 @@ class Policy(SecurityBase):
         self.scheme_name = "bearer"
 
     async def __call__(self, request: Request) -> Principal:
-        """Raise Unauthorized, TooManyRequests or Forbidden; from here on the context names the principal."""
+        """Authenticate the caller. Raises Unauthorized, TooManyRequests or Forbidden."""
         caller: Principal = await request.app.state.authenticate(request, self.scopes)
-        context = context_of(request)
-        if caller.subject != context.principal:  # once, not in each attempt; the anonymous principal is empty
+        context = context_of(request.scope)
+        if caller.subject != context.principal:  # counted once, not per attempt; anonymous callers are not counted
             context.principal = caller.subject
             principal.set(caller.subject)
-            await limit_principal(request, caller.subject)
+            await count_request(request.scope, "principal", caller.subject)
         if not caller.scopes.issuperset(self.scopes):
             raise Forbidden(self.scopes)
         return caller
@@ -51,12 +51,12 @@ type Public = Annotated[None, Depends(_allow_everyone)]
 
 
 def requires(*scopes: str) -> Any:  # noqa: ANN401  # as FastAPI's own
-    """Make the policy of routes for callers with all these scopes."""
+    """Create a policy that admits callers with all these scopes."""
     return Security(documented(raises(Unauthorized, Forbidden))(Policy(scopes)), scopes=scopes)
 
 
 def without_policy(routes: Iterable[BaseRoute]) -> Iterator[str]:
-    """Name the routes whose first dependency is no policy; the order of parameters is that of their work."""
+    """Name the routes whose first dependency is not a policy: dependencies run in the order of the parameters."""
     for route in iter_route_contexts(list(routes)):
         dependencies = getattr(getattr(route, "dependant", None), "dependencies", [])
         calls = (each.call for each in dependencies if not isinstance(each.call, Notice))

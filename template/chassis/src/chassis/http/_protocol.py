@@ -1,7 +1,7 @@
-"""The first line of defence, below the application: slow, oversized and malformed requests.
+"""Refuses slow, oversized and malformed requests before they reach the application.
 
-On httptools, which uvicorn prefers too: its parser (llhttp) is strict and written in C, where h11 is Python and a
-byte a packet costs it a scan of all that came before.
+Uses httptools, whose parser (llhttp) is strict and written in C; h11 is written in Python and scans all earlier data
+again for each packet of a slow sender.
 """
 
 from asyncio import TimerHandle, Transport
@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from chassis.errors import BadRequest, Error, HeadersTooLarge, RequestTimeout, Unavailable, UriTooLong
 from chassis.http._problems import problem
-from chassis.http._request_context import SAFE
+from chassis.http._request_context import NOT_KEPT, SAFE
 from chassis.ops import metrics, request_id
 from chassis.settings import EdgeSettings
 
@@ -22,18 +22,18 @@ log = structlog.stdlib.get_logger(__name__)
 MAX_ADDRESS = 8_192
 MAX_HEADERS = 100
 MAX_HEAD = 32_768
-# So long a refused caller may read the answer, while what it still sends is dropped.
+# For this long a refused caller may read the response, while what it still sends is discarded.
 LINGER_SECONDS = 1.0
 
 
 class EdgeProtocol(HttpToolsProtocol):
-    """A connection with a deadline from its start, or from the answer before, to a complete request head."""
+    """A connection with a deadline for each request head, from its start or from the previous response."""
 
     head_timeout = 10.0
     max_connections = 1000
 
     _deadline: TimerHandle | None = None
-    _head_size = 0  # none of a head in part has come
+    _head_size = 0  # bytes of an incomplete head
     _in_head = True
     _refusal: Error | None = None
 
@@ -49,7 +49,7 @@ class EdgeProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, unless it is the rest of what was refused."""
+        """Parse the data, or discard it if the request has been refused."""
         if self._refusal:
             return
         if self._in_head:
@@ -61,7 +61,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._head_size = self._head_size or 1  # begun in what came with the request before
+        self._head_size = self._head_size or 1  # it began in the same packet as the previous request
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -69,7 +69,7 @@ class EdgeProtocol(HttpToolsProtocol):
             self._give_up(UriTooLong())
 
     def on_headers_complete(self) -> None:
-        """Refuse a head that is too large, or without the one Host it must have (RFC 9112, section 3.2)."""
+        """Refuse a head that is too large or has not exactly one Host (RFC 9112, section 3.2)."""
         self._in_head, self._head_size = False, 0
         self._stop_waiting()
         if len(self.headers) > MAX_HEADERS or sum(map(len, chain(*self.headers))) > MAX_HEAD:
@@ -80,18 +80,18 @@ class EdgeProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """Await the next head, unless a pipelined request has its turn; what is left of a body comes before it."""
+        """Await the next head, after the rest of the body, unless a pipelined request is next."""
         super().on_response_complete()
         if self.cycle.response_complete and not self.transport.is_closing():
             self._await_head()
             self._in_head = not self.cycle.more_body
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # ours says more
-        """Answer what the parser refused, for its own reason or for ours."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # ours is more specific
+        """Answer a request that the parser or one of our callbacks has refused."""
         self._refuse(self._refusal or BadRequest("The request is not valid HTTP."))
 
     def _give_up(self, error: Error) -> None:
-        """End the parser's work; it makes of the error raised here one of its own."""
+        """Stop the parser, which turns the exception into one of its own."""
         self._refusal = error
         raise error
 
@@ -99,7 +99,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._refusal = error
         self._stop_waiting()
         if self.cycle and not (self.cycle.more_body or self.cycle.response_complete):
-            self.cycle.keep_alive = False  # the answer before it is the last
+            self.cycle.keep_alive = False  # close after the pending response
             return
         self.transport.write(_render(error))
         if self.transport.can_write_eof():
@@ -122,17 +122,16 @@ class EdgeProtocol(HttpToolsProtocol):
 
 
 def protocol_of(edge: EdgeSettings) -> type[EdgeProtocol]:
-    """Make the protocol with these limits; uvicorn takes a class."""
+    """Create the protocol class with these limits, since uvicorn takes a class."""
     limits = {"head_timeout": edge.api_head_timeout, "max_connections": edge.api_connections}
     return type("ApiProtocol", (EdgeProtocol,), limits)
 
 
 def _render(error: Error) -> bytes:
-    """Write an answer as the application would give it, and count and log it."""
+    """Render the response as the application would, and count and log it."""
     token = request_id.set(str(uuid7()))
     response = problem(error)
-    headers = SAFE | {"cache-control": "no-store", "connection": "close", "x-request-id": request_id.get()}
-    response.headers.update(headers)
+    response.headers.update(SAFE | NOT_KEPT | {"connection": "close", "x-request-id": request_id.get()})
     lines = [name + b": " + value + b"\r\n" for name, value in response.raw_headers]
     metrics.REQUESTS.labels("other", "unmatched", error.status).inc()
     log.info("request refused", status=error.status)

@@ -1,4 +1,4 @@
-"""Takes a request's body whole before anything else runs: bounded in size and time, and strictly JSON if it says so."""
+"""Reads the body of a request, limited in size and time, and parses JSON strictly."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,16 +11,16 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.errors import BadRequest, ContentTooLarge, Error, RequestTimeout
-from chassis.http._context import scope_context
+from chassis.http._context import context_of
 from chassis.http._problems import problem
 from chassis.settings import EdgeSettings
 
-# So long the rest of a refused body is read and dropped: a connection closed before would take the answer with it.
+# For this long the rest of a refused body is discarded: closing the connection at once could lose the response.
 LINGER_SECONDS = 1.0
 
 
 class RequestBodyMiddleware:
-    """Reads the whole body before the application runs: a slow caller holds no database connection."""
+    """Reads the whole body before the route runs, so that a slow caller holds no database connection."""
 
     def __init__(self, app: ASGIApp, edge: EdgeSettings) -> None:
         self._app = app
@@ -36,8 +36,8 @@ class RequestBodyMiddleware:
             if "content-length" in headers or "transfer-encoding" in headers:
                 body = await self._take(headers, receive)
                 receive = _replay(body, receive)
-                if body and is_json(headers.get("content-type")):
-                    scope_context(scope).json = _parse(body)
+                if body and is_json(headers.get("content-type", "")):
+                    context_of(scope).json = _parse(body)
             _check_address(scope)
         except BadRequest as error:
             await problem(error)(scope, receive, send)
@@ -47,7 +47,7 @@ class RequestBodyMiddleware:
             await self._app(scope, receive, send)
 
     async def _take(self, headers: Headers, receive: Receive) -> bytes:
-        """Read the body. Raises ContentTooLarge, at once if the length is said, RequestTimeout or BadRequest."""
+        """Read the body. Raises ContentTooLarge, RequestTimeout or BadRequest."""
         if int(headers.get("content-length", 0)) > self._limit:
             raise ContentTooLarge
         body = bytearray()
@@ -62,10 +62,8 @@ class RequestBodyMiddleware:
         return bytes(body)
 
 
-def is_json(content_type: str | None) -> bool:
-    """Answer whether a media type is one that is parsed as JSON."""
-    if content_type is None:
-        return False
+def is_json(content_type: str) -> bool:
+    """Tell whether a media type is JSON: `application/json` or `application/*+json`."""
     mime = Mime()
     mime["content-type"] = content_type
     subtype = mime.get_content_subtype()
@@ -83,7 +81,7 @@ async def _parts(receive: Receive) -> AsyncGenerator[bytes]:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Give the body as one message, then what the server has to say."""
+    """Return the body as one message, then the messages of the server."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -93,10 +91,10 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _parse(body: bytes) -> object:
-    """Refuse what parsers disagree on or choke on.
+    """Refuse what parsers disagree on or fail on.
 
-    NaN and Infinity, names that occur twice, half surrogate pairs, a byte order mark, bytes that are no UTF-8,
-    more than 200 levels, numbers of more than 4,300 digits.
+    NaN and Infinity, duplicate names, unpaired surrogates, a byte order mark, invalid UTF-8, more than 200 levels,
+    numbers of more than 4,300 digits.
     """
     try:
         return jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="none")
@@ -105,7 +103,7 @@ def _parse(body: bytes) -> object:
 
 
 def _check_address(scope: Scope) -> None:
-    """Refuse NUL, which no text of PostgreSQL holds, and bytes that are no UTF-8."""
+    """Refuse NUL, which PostgreSQL cannot store, and invalid UTF-8."""
     for part in (scope["raw_path"], scope["query_string"]):
         if b"%" in part:
             try:
@@ -117,7 +115,7 @@ def _check_address(scope: Scope) -> None:
 
 
 async def _refuse(error: Error, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer at once and end the connection, for what follows on it is the rest of the body."""
+    """Answer at once and close the connection, on which the rest of the body would follow."""
     response = problem(error)
     response.headers["connection"] = "close"
 

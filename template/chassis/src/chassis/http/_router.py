@@ -1,22 +1,26 @@
-"""The router of a module's `api`, and what each of its routes does around the function it calls."""
+"""The router of a module's `api`; its routes negotiate JSON, commit, and run again after a conflict."""
 
 import asyncio
 import random
+import re
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, override
 
 from fastapi import APIRouter, Request, Response
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
 from chassis.data import TransactionConflict
+from chassis.errors import NotAcceptable, UnsupportedMediaType
 from chassis.http._context import context_of
-from chassis.http._negotiation import negotiate
 from chassis.http._openapi import answers_of
+from chassis.http._request_body import is_json
 
-# Runs of a route whose transaction was rolled back in favour of another's.
+# The number of times a route runs while its transaction conflicts with others.
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.05
 
@@ -24,23 +28,21 @@ type Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class ParsedRequest(Request):
-    """A request whose JSON body has been parsed already, strictly, by RequestBodyMiddleware."""
+    """A request whose JSON body RequestBodyMiddleware has parsed."""
 
     @override
     async def json(self) -> Any:
-        return context_of(self).json
+        return context_of(self.scope).json
 
 
 class Route(APIRoute):
-    """Documents all its answers, speaks JSON only, runs again after a conflict, stores an idempotent answer."""
-
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  # the framework's own
         super().__init__(*arguments, **options)
         self.responses = answers_of(self)
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Leave a path that another route has word for word to that one, so that its other methods are 405."""
+        """Leave a path to the route that has it without parameters, so that its other methods are answered with 405."""
         match, child = super().matches(scope)
         if match is not Match.NONE and "{" in self.path and scope["app"].state.routes.has_literal(scope["path"]):
             return Match.NONE, {}
@@ -48,18 +50,22 @@ class Route(APIRoute):
 
     @override
     def get_route_handler(self) -> Handle:
-        """Wrap what the framework makes, once for each attempt."""
         handle = super().get_route_handler()
+        takes_json = self.body_field and not isinstance(self.body_field.field_info, Form)
+        gives_json = isinstance(self.response_class, DefaultPlaceholder)
 
         async def answer(request: Request) -> Response:
             request = ParsedRequest(request.scope, request.receive)
-            await negotiate(self, request)
+            if takes_json and not is_json(request.headers.get("content-type", "")) and await request.body():
+                raise UnsupportedMediaType
+            if gives_json and not _accepts_json(",".join(request.headers.getlist("accept")) or "*/*"):
+                raise NotAcceptable
             for attempt in range(1, ATTEMPTS):
                 try:
                     return await _run(handle, request)
                 except TransactionConflict:
-                    if _is_consumed(request):
-                        raise
+                    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+                        raise  # the uploaded files are closed after the first run
                     await asyncio.sleep(PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # spreads load
             return await _run(handle, request)
 
@@ -67,9 +73,8 @@ class Route(APIRoute):
 
 
 async def _run(handle: Handle, request: Request) -> Response:
-    """Run a route once; what it has opened is closed when this ends, its transaction committed or rolled back."""
-    context = context_of(request)
-    context.keep = None  # of the attempt before
+    """Run a route once; this closes what it has opened, and so commits or rolls back its transaction."""
+    context = context_of(request.scope)
     async with AsyncExitStack() as context.opened:
         response = await handle(request)
         if context.keep:
@@ -77,18 +82,24 @@ async def _run(handle: Handle, request: Request) -> Response:
     return response
 
 
-def _is_consumed(request: Request) -> bool:
-    """Answer whether the body can be read once only: uploaded files are closed after the first run."""
-    return request.headers.get("content-type", "").startswith("multipart/")
+def _accepts_json(accept: str) -> bool:
+    """Tell whether the most specific range that matches JSON has a weight above 0 (RFC 9110, section 12.5.1)."""
+    if accept == "*/*":
+        return True
+    ranges = {kind.strip().lower(): weight for kind, _, weight in (part.partition(";") for part in accept.split(","))}
+    for kind in ("application/json", "application/*", "*/*"):
+        if kind in ranges:
+            return not re.search(r"q=0(\.0*)?\s*(;|$)", ranges[kind])
+    return False
 
 
 class Router(APIRouter):
-    """A router for a module's `api`."""
+    """The router that a module's `api` offers as `router`."""
 
     def __init__(self, prefix: str, *, tags: list[str]) -> None:
         super().__init__(prefix=prefix, tags=[*tags], route_class=Route, generate_unique_id_function=_name_operation)
 
 
 def _name_operation(route: APIRoute) -> str:
-    """Name an operation after its module and its function, as in `invoices_send`: clients are generated from it."""
+    """Name an operation after its module and function, `invoices_send`: generated clients use the name."""
     return f"{route.endpoint.__module__.split('.')[-2]}_{route.name}"

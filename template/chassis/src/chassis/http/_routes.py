@@ -1,4 +1,4 @@
-"""The routes of the application by their whole paths, however deep one router includes another."""
+"""The routes of the application by their full paths, also those of nested routers."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,8 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
-UNMATCHED = "unmatched"
-
 
 class Routes:
-    """What the application answers at."""
-
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         found = iter_route_contexts(list(routes))
         self._routes = [route for route in found if isinstance(route.original_route, APIRoute)]
@@ -21,7 +17,7 @@ class Routes:
             self._by_identity.setdefault(id(route.original_route), []).append(route)
 
     def methods_at(self, path: str) -> set[str]:
-        """Gather the methods of all routes at this path; the framework has the first's only."""
+        """Collect the methods of all routes at this path; the framework has only those of the first."""
         if self.has_literal(path):
             here = [route for route in self._routes if route.path == path]
         else:
@@ -29,12 +25,12 @@ class Routes:
         return {method for route in here for method in route.methods or ()}
 
     def has_literal(self, path: str) -> bool:
-        """Answer whether a route has this path word for word: then it is no value of another's parameter."""
+        """Tell whether a route has exactly this path, without parameters."""
         return path in self._literals
 
     def template_of(self, scope: Scope) -> str:
-        """Give the template of the path that the framework has found for a request, or `unmatched`."""
+        """Return the path template of the route that the framework has chosen, or `unmatched`."""
         matched = self._by_identity.get(id(scope.get("route")), [])
         if len(matched) > 1:  # its router is included more than once
             matched = [route for route in matched if route.path_regex.match(scope["path"])]
-        return matched[0].path or "" if matched else UNMATCHED
+        return matched[0].path or "" if matched else "unmatched"

@@ -1,4 +1,4 @@
-"""Serves an application on one port, and drains it at the end."""
+"""Serves an application on one port and drains it on shutdown."""
 
 import asyncio
 import errno
@@ -20,7 +20,7 @@ log = structlog.stdlib.get_logger(__name__)
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Leave the signals to `stop_on_signals`: this process has several servers."""
+        """Leave signals to `stop_on_signals`, because a process has several servers."""
         yield
 
 
@@ -28,11 +28,10 @@ class _Server(uvicorn.Server):
 async def serving(
     app: ASGIApp, address: tuple[str, int], grace: float, variables: tuple[str, str], edge: EdgeSettings | None = None
 ) -> AsyncGenerator[None]:
-    """Serve `app` for the length of the block, then answer what has arrived, for `grace` seconds at most.
+    """Serve `app` while the block runs, then finish the requests that have arrived, in `grace` seconds at most.
 
     `edge` has the limits and the trusted proxies of the public port; without it, no proxy is trusted.
-
-    Raises SettingsError naming the variable of the host, or that of the port, when they cannot be listened on.
+    Raises SettingsError, which names one of `variables`, those of host and port, if it cannot listen on them.
     """
     host, port = address
     try:
@@ -40,7 +39,7 @@ async def serving(
     except OSError as error:
         number = error.errno or 0
         variable = variables[number in {errno.EADDRINUSE, errno.EACCES}]
-        reason = os.strerror(number) if number > 0 else "Unknown host"  # the resolver's numbers are negative
+        reason = os.strerror(number) if number > 0 else "Unknown host"  # errors of the resolver are negative
         raise SettingsError(f"{variable} is wrong, cannot listen on {host} port {port}: {reason}") from error
     proxies = [str(network) for network in edge.api_trusted_proxies] if edge else []
     config = uvicorn.Config(

@@ -1,4 +1,4 @@
-"""Tracked jobs over HTTP: an API has this route when one of its modules has such a task."""
+"""Tracked jobs over HTTP: an API has this route if one of its modules has a tracked task."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -34,20 +34,18 @@ class JobView(BaseModel):
     id: UUID
     status: JobStatus
     done: int
-    total: int | None = Field(description="Null while it is not known.")
-    result: str | None = Field(description="Where the result can be read, once there is one.")
+    total: int | None = Field(description="Null while it is unknown.")
+    result: str | None = Field(description="The URL of the result, once there is one.")
     created_at: datetime
 
 
-# What a route that answers with `accepted` says of itself: `status_code=202, responses=ACCEPTED`.
+# For a route that returns `accepted(...)`: `status_code=202, responses=ACCEPTED`.
 ACCEPTED: Responses = sends("Location")
-ACCEPTED[SUCCESS]["links"] = {
-    "jobs_get": {"operationId": "jobs_get", "parameters": {"job_id": "$response.body#/id"}},
-}
+ACCEPTED[SUCCESS]["links"] = {"jobs_get": {"operationId": "jobs_get", "parameters": {"job_id": "$response.body#/id"}}}
 
 
 def accepted(job: TrackedJob, response: Response) -> JobView:
-    """Answer with the job that a request began, and where to follow it."""
+    """Return the job that a request has started, with its URL in `Location`."""
     response.headers["location"] = f"{router.prefix}/{job.id}"
     return JobView.model_validate(job)
 

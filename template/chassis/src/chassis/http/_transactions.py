@@ -1,44 +1,27 @@
-"""The database in a route: a connection to read, a transaction to write, one that an Idempotency-Key protects."""
+"""The database in a route: a connection for reads, a transaction for writes, connections for a stream."""
 
-from contextlib import AbstractAsyncContextManager
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from chassis.data import Connection, Database, TransactionConflict
+from chassis.data import Caller, Connection, Database, TransactionConflict
 from chassis.http._context import context_of
-from chassis.http._idempotency import (
-    IdempotencyKey,
-    IdempotencyKeyInvalid,
-    IdempotencyKeyRequired,
-    IdempotencyKeyReused,
-    claim,
-)
-from chassis.http._openapi import documented, raises, sends
-from chassis.jobs import Transaction
+from chassis.http._openapi import documented, raises
+from chassis.jobs import Outbox, Transaction
 
 
 async def _reading(request: Request) -> Connection:
-    connection: AbstractAsyncContextManager[Connection] = request.app.state.database.connection()
-    return await context_of(request).opened.enter_async_context(connection)
+    database: Database = request.app.state.database
+    return await context_of(request.scope).opened.enter_async_context(database.connection())
 
 
 @documented(raises(TransactionConflict))
-async def _writing(request: Request) -> Transaction:
-    context = context_of(request)
-    transaction: AbstractAsyncContextManager[Transaction] = request.app.state.outbox.transaction(context.caller)
-    return await context.opened.enter_async_context(transaction)
-
-
-@documented(
-    sends("Idempotency-Replayed"),
-    raises(TransactionConflict, IdempotencyKeyRequired, IdempotencyKeyInvalid, IdempotencyKeyReused),
-)
-async def _idempotent(request: Request, idempotency_key: IdempotencyKey = None) -> Transaction:
-    transaction = await _writing(request)
-    claimed = await claim(transaction.connection, request, idempotency_key)
-    context_of(request).keep = claimed.keep
-    return transaction
+async def open_transaction(request: Request) -> Transaction:
+    """Open the transaction of a request, which its route commits before the response is sent."""
+    outbox: Outbox = request.app.state.outbox
+    context = context_of(request.scope)
+    caller = Caller(context.principal, context.request_id, context.trace_id)
+    return await context.opened.enter_async_context(outbox.transaction(caller))
 
 
 async def _streaming(request: Request) -> Database:
@@ -46,10 +29,8 @@ async def _streaming(request: Request) -> Database:
     return database
 
 
-# A route of a Router closes what these open before its answer leaves: a commit that fails is an error the caller sees.
+# A Router's route closes these before the response is sent, so the caller sees a commit that fails as an error.
 type Reading = Annotated[Connection, Depends(_reading)]
-type Writing = Annotated[Transaction, Depends(_writing)]
-# As Writing, and the caller must send an Idempotency-Key: for a POST that creates something.
-type IdempotentTransaction = Annotated[Transaction, Depends(_idempotent)]
-# For an answer that is a stream, which is read part by part, each with a connection of its own.
+type Writing = Annotated[Transaction, Depends(open_transaction)]
+# For a streamed response: each part is read on a connection of its own.
 type Streaming = Annotated[Database, Depends(_streaming)]

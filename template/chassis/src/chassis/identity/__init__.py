@@ -1,4 +1,4 @@
-"""Who the caller is. `chassis.identity.oidc` and `chassis.identity.api_keys` are the ways to find out."""
+"""Principals and authentication; `chassis.identity.oidc` and `chassis.identity.api_keys` are the methods."""
 
 from chassis.identity._principal import (
     Authenticate,
@@ -9,11 +9,4 @@ from chassis.identity._principal import (
     refuse_everyone,
 )
 
-__all__ = [
-    "Authenticate",
-    "Authentication",
-    "Principal",
-    "allow_anonymous",
-    "bearer",
-    "refuse_everyone",
-]
+__all__ = ["Authenticate", "Authentication", "Principal", "allow_anonymous", "bearer", "refuse_everyone"]

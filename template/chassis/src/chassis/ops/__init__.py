@@ -1,4 +1,4 @@
-"""What an operator sees: logs, metrics, health, and how a process starts and stops."""
+"""Operations: logs, metrics, health, and how a process starts and stops."""
 
 from chassis.ops import _metrics as metrics
 from chassis.ops._health import create_operations

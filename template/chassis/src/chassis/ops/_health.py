@@ -1,4 +1,4 @@
-"""The operations port: liveness, readiness and metrics, never on the public one."""
+"""The application of the operations port: liveness, readiness and metrics."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 
 def create_operations(is_ready: Callable[[], Awaitable[bool]]) -> Starlette:
-    """Make the app: /livez says the process runs, /readyz that it can serve now, /metrics what it has counted."""
+    """Create the application with /livez, /readyz and /metrics."""
 
     async def livez(_request: Request) -> Response:
         return PlainTextResponse("alive\n")

@@ -1,4 +1,4 @@
-"""Logs as JSON lines on standard output, from our code and from libraries alike."""
+"""Logs as JSON lines on standard output, from this code and from libraries."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from chassis.settings import Settings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-# What a request and all that comes of it share, across services: the trace-id of W3C Trace Context.
+# The trace-id of W3C Trace Context, which a request shares with everything it causes, across services.
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 # The principal of the request; empty when it is anonymous.
 principal: ContextVar[str] = ContextVar("principal", default="")
@@ -26,12 +26,8 @@ def _add_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     return event
 
 
-def _console() -> Processor:
-    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback)
-
-
 class _Lines:
-    """Writes what structlog has rendered; a line that cannot be written is lost, and costs the caller nothing else."""
+    """Writes rendered lines; a line that cannot be written is dropped, so that logging never fails the caller."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream = stream
@@ -48,7 +44,7 @@ class _Lines:
 def configure_logs(settings: Settings) -> None:
     """Send structlog and the standard library's logging through the same processors to standard output.
 
-    Lines of ours do not pass through the standard library's handlers, which would cost a request four times as much.
+    structlog bypasses the standard library's handlers, which would make logging a request four times as slow.
     """
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -56,11 +52,10 @@ def configure_logs(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_ids,
     ]
-    last: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if settings.log_format == "json"
-        else [_console()]
-    )
+    last: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    if settings.log_format == "console":
+        plain = structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     structlog.configure(
         processors=[*shared, *last],
@@ -77,5 +72,5 @@ def configure_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # uvicorn tells its start and stop at level info; the access line is the middleware's.
+    # uvicorn logs its start and stop at level info; the middleware logs requests.
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, root.level))

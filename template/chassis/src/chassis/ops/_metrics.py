@@ -1,4 +1,4 @@
-"""What the process counts, in Prometheus' terms; every label has a bounded set of values."""
+"""Prometheus metrics; every label has a bounded set of values."""
 
 from prometheus_client import Counter, Histogram
 

@@ -1,4 +1,4 @@
-"""How a process runs and stops: one set of signal handlers, work that gets time to finish."""
+"""How a process runs and stops: its event loop, its signal handlers and its grace period."""
 
 import asyncio
 import signal
@@ -14,13 +14,13 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     if sys.platform == "win32":
         asyncio.run(main)
     else:
-        import uvloop  # noqa: PLC0415  # not made for Windows
+        import uvloop  # noqa: PLC0415  # not available on Windows
 
         asyncio.run(main, loop_factory=uvloop.new_event_loop)
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Make an event that SIGTERM and SIGINT set."""
+    """Return an event that SIGTERM and SIGINT set."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -33,7 +33,7 @@ def stop_on_signals() -> asyncio.Event:
 
 
 async def finish(work: Coroutine[Any, Any, None], stop: asyncio.Event, grace: float) -> bool:
-    """Await `work`; give it `grace` seconds more once `stop` is set, then cancel it. Answers whether it finished."""
+    """Await `work`; cancel it `grace` seconds after `stop` is set. Returns whether it finished."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -47,6 +47,6 @@ async def finish(work: Coroutine[Any, Any, None], stop: asyncio.Event, grace: fl
 
 
 class Commands(Protocol):
-    """Where a way to authenticate adds its commands: the subparsers of argparse."""
+    """The subparsers of argparse, whose class is private."""
 
-    def add_parser(self, name: str, *, help: str) -> ArgumentParser: ...  # noqa: A002  # argparse's word
+    def add_parser(self, name: str, *, help: str) -> ArgumentParser: ...  # noqa: A002  # the name is argparse's

@@ -1,6 +1,6 @@
 """A circuit breaker: after several failures in a row, calls fail at once for a while, then one call tries again.
 
-Owned because no maintained library offers an asynchronous breaker: purgatory's last release is of 2024.
+No maintained library has an asynchronous breaker: the last release of purgatory is of 2024.
 """
 
 from collections.abc import Generator
@@ -9,7 +9,7 @@ from time import monotonic
 
 
 class CircuitOpen(Exception):
-    """The call was not made, because those before it failed."""
+    """The call was not made, because the calls before it failed."""
 
 
 class CircuitBreaker:
@@ -24,11 +24,11 @@ class CircuitBreaker:
 
     @contextmanager
     def call(self, failure: type[Exception]) -> Generator[None]:
-        """Count a `failure` raised in the block, and forget all failures when it succeeds. Raises CircuitOpen."""
+        """Count each `failure` raised in the block, and start again at zero on success. Raises CircuitOpen."""
         is_probe = self._failures >= self._threshold
         if is_probe:
             if self._probing or monotonic() - self._opened_at < self._seconds:
-                raise CircuitOpen
+                raise CircuitOpen("too many calls failed")
             self._probing = True
         try:
             yield

@@ -1,16 +1,16 @@
-"""Calls to other services, for a module's `gateway`: bounded in time and size, retried with care, to public addresses.
+"""Calls to other services, for a module's `gateway`: limited in time and size, to public addresses only.
 
     payments = HttpClient("payments", "https://payments.example", timeout=2)
     answer = await payments.request("POST", "/charges", json={...}, idempotency_key=str(message.id))
 
-Bodies and credentials are never logged, cookies never kept, redirects never followed: a 3xx is an answer like another.
+Bodies and credentials are never logged, cookies never stored, redirects never followed: a 3xx is returned.
 """
 
 import asyncio
 import random
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import perf_counter
 from typing import Any
@@ -28,13 +28,12 @@ log = structlog.stdlib.get_logger(__name__)
 
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.1
-# Retries may be a tenth of the calls, with so many at once: an outage is not answered with a storm.
+# A token bucket: retries are at most a tenth of the calls, plus a burst, so that an outage causes no retry storm.
 RETRY_BUDGET = 10.0
 RETRY_SHARE = 0.1
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 10.0
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
-AGAIN = frozenset({429, 503})
 
 
 class CallFailed(Unavailable):
@@ -42,7 +41,7 @@ class CallFailed(Unavailable):
 
 
 class _Failed(Exception):
-    """One attempt that failed; `wait` is what the other side asked for, in seconds."""
+    """One attempt failed; `wait` is its Retry-After in seconds."""
 
     def __init__(self, outcome: str, wait: float = 0) -> None:
         super().__init__(outcome)
@@ -50,10 +49,10 @@ class _Failed(Exception):
 
 
 class HttpClient:
-    """Calls one service, by a `name` that labels its metrics; opened with its first call, closed with the process."""
+    """Calls one service; `name` labels its metrics. Opens with the first call, closes with the process."""
 
     def __init__(self, name: str, base_url: str, *, timeout: float = 5, max_bytes: int = 2**20) -> None:
-        """Take the seconds a call may last, retries included, and the most bytes its answer may have."""
+        """`timeout` limits a call in seconds, retries included; `max_bytes` limits the body of the response."""
         self._name = name
         self._base_url = httpx.URL(base_url)
         self._timeout = timeout
@@ -70,18 +69,21 @@ class HttpClient:
         idempotency_key: str | None = None,
         **options: Any,  # noqa: ANN401  # httpx'
     ) -> httpx.Response:
-        """Call, and call again what may be called twice; every answer but 429 and 5xx is returned as it is.
+        """Send a request, and retry it if its method is idempotent or it has a key.
 
-        Raises CallFailed when there is no such answer in time, and TargetRefused for what must not be called.
+        Returns any response except 429 and 5xx. Raises CallFailed if there is none in time, and TargetRefused if the
+        URL has another origin than the client or the address is not allowed.
         """
         headers = httpx.Headers(options.pop("headers", None))
-        headers["accept-encoding"] = "identity"  # a small body that unfolds into a large one
+        headers["accept-encoding"] = "identity"  # a small compressed body may be huge
         if current := request_id.get():
             headers["x-request-id"] = current
         if idempotency_key:
             headers["idempotency-key"] = idempotency_key
         request = self._open().build_request(method, path, headers=headers, **options)
-        self._check(request.url)
+        url, base = request.url, self._base_url
+        if (url.scheme, url.host, url.port) != (base.scheme, base.host, base.port) or url.userinfo != base.userinfo:
+            raise TargetRefused  # a URL from a message must not receive the credentials of this client
         attempts = ATTEMPTS if idempotency_key or method in IDEMPOTENT else 1
         started, outcome = perf_counter(), "failed"
         try:
@@ -89,7 +91,7 @@ class HttpClient:
             outcome = f"{answer.status_code // 100}xx"
         except (CircuitOpen, _Failed) as error:
             outcome = "open" if isinstance(error, CircuitOpen) else "failed"
-            log.warning("call failed", client=self._name, outcome=outcome, error=type(error).__name__)
+            log.warning("call failed", client=self._name, outcome=outcome, error=str(error))
             raise CallFailed from None
         except TargetRefused:
             outcome = "refused"
@@ -113,17 +115,11 @@ class HttpClient:
                 base_url=self._base_url,
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 timeout=self._timeout,
-                transport=PublicTransport(load(HttpClientSettings), ssl.create_default_context()),
+                transport=PublicTransport(load(HttpClientSettings)),
                 trust_env=False,
             )
             _opened.add(self)
         return self._client
-
-    def _check(self, url: httpx.URL) -> None:
-        """Refuse another origin than the client's: an address out of a message cannot take a credential with it."""
-        base = self._base_url
-        if (url.scheme, url.host, url.port) != (base.scheme, base.host, base.port) or url.userinfo != base.userinfo:
-            raise TargetRefused
 
     async def _attempt(self, request: httpx.Request, attempts: int, deadline: float) -> httpx.Response:
         self._budget = min(RETRY_BUDGET, self._budget + RETRY_SHARE)
@@ -132,7 +128,7 @@ class HttpClient:
                 with self._breaker.call(_Failed):
                     return await self._send(request, deadline)
             except _Failed as failed:
-                backoff = BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1)  # noqa: S311  # it guards nothing
+                backoff = BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1)  # noqa: S311  # jitter, not cryptography
                 pause = max(backoff, failed.wait)
                 if attempt + 1 == attempts or self._budget < 1 or perf_counter() + pause >= deadline:
                     raise
@@ -141,7 +137,7 @@ class HttpClient:
         raise AssertionError
 
     async def _send(self, request: httpx.Request, deadline: float) -> httpx.Response:
-        """Send once; a service that hangs is a failure to the circuit as well."""
+        """Send once; a timeout counts as a failure for the circuit breaker as well."""
         try:
             async with asyncio.timeout(deadline - perf_counter()):
                 answer = await self._open().send(request, stream=True)
@@ -151,8 +147,9 @@ class HttpClient:
                     await answer.aclose()
         except (httpx.TransportError, TimeoutError) as error:
             raise _Failed(type(error).__name__) from None
-        if answer.status_code in AGAIN or answer.is_server_error:
-            raise _Failed(str(answer.status_code), _wait(answer))
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error:
+            wait = answer.headers.get("retry-after", "")  # a date is ignored: the back-off applies
+            raise _Failed(str(answer.status_code), float(wait) if wait.isascii() and wait.isdigit() else 0)
         return httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
 
     async def _read(self, answer: httpx.Response) -> bytes:
@@ -171,15 +168,9 @@ _opened: set[HttpClient] = set()
 
 @asynccontextmanager
 async def closing_clients() -> AsyncGenerator[None]:
-    """Close what the block has opened."""
+    """Close the clients that were used in the block."""
     try:
         yield
     finally:
         for client in tuple(_opened):
             await client.aclose()
-
-
-def _wait(answer: httpx.Response) -> float:
-    """Read Retry-After in seconds; the other form, a date, is left to the back-off."""
-    text = answer.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() else 0

@@ -1,4 +1,4 @@
-"""The API process: the application, and the operations port beside it."""
+"""The API process: the public port and the operations port."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from chassis.settings import ApiSecrets, EdgeSettings, Settings, load
 
 
 async def serve(service: ServiceDefinition, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what has arrived."""
+    """Serve until SIGTERM or SIGINT, then finish the requests that have arrived."""
     configure_logs(settings)
     stop = stop_on_signals()
     edge = load(EdgeSettings)

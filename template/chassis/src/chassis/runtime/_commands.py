@@ -1,4 +1,4 @@
-"""The command line: serve the API, run the worker, migrate the database, manage dead letters, print the document."""
+"""The command line of a service."""
 
 import argparse
 import json
@@ -12,31 +12,18 @@ from chassis.ops import run
 from chassis.runtime._definition import ServiceDefinition
 from chassis.settings import Settings, StartError, load
 
-DESCRIPTION = "Settings come from the environment; .env.example lists them all."
-
 
 def main(service: ServiceDefinition, arguments: Sequence[str] | None = None) -> None:
-    """Run one command; a mistake in the settings, the modules or the migrations ends it with one line and status 2."""
-    parser = _parser(service)
-    options = parser.parse_args(arguments)
-    try:
-        options.run(options)
-    except StartError as error:
-        parser.exit(2, f"{service.name}: {error}\n")
-
-
-def _parser(service: ServiceDefinition) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=service.name, description=DESCRIPTION)
+    """Run one command; a StartError ends the process with one line and status 2."""
+    description = "Settings are environment variables; .env.example lists them all."
+    parser = argparse.ArgumentParser(prog=service.name, description=description)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    api = commands.add_parser("api", help="serve the API until SIGTERM")
-    api.set_defaults(run=partial(_api, service))
+    commands.add_parser("api", help="serve the API until SIGTERM").set_defaults(run=partial(_api, service))
+    commands.add_parser("worker", help="run jobs until SIGTERM").set_defaults(run=partial(_worker, service))
 
-    worker = commands.add_parser("worker", help="run jobs until SIGTERM")
-    worker.set_defaults(run=partial(_worker, service))
-
-    migrate = commands.add_parser("migrate", help="bring the database to the newest revisions")
-    migrate.add_argument("--downgrade", metavar="REVISION", help="go back instead, as in invoices@base")
+    migrate = commands.add_parser("migrate", help="apply all migrations")
+    migrate.add_argument("--downgrade", metavar="REVISION", help="revert to a revision, for example invoices@base")
     migrate.set_defaults(run=partial(_migrate, service))
 
     openapi = commands.add_parser("openapi", help="print the OpenAPI document")
@@ -46,7 +33,12 @@ def _parser(service: ServiceDefinition) -> argparse.ArgumentParser:
     add_commands(commands)
     if service.auth:
         service.auth.add_commands(commands)
-    return parser
+
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except StartError as error:
+        parser.exit(2, f"{service.name}: {error}\n")
 
 
 def _api(service: ServiceDefinition, _options: argparse.Namespace) -> None:
@@ -77,7 +69,7 @@ def _openapi(service: ServiceDefinition, options: argparse.Namespace) -> None:
 
 
 def _settings(service: ServiceDefinition) -> Settings:
-    """Read the settings of the process, and those of each module, so that a mistake in one ends the start."""
+    """Read the settings of the process, and check those of each module before anything starts."""
     settings = load(Settings)
     for module in service.modules:
         if module.settings:

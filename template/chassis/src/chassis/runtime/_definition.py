@@ -1,33 +1,23 @@
-"""What `service.py` says of a service, and what the processes make of that."""
+"""The definition of a service: its fields, and what the processes derive from them."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import chassis.http
-import chassis.jobs
+import chassis
 from chassis.data import Database
-from chassis.http import Application, Router, create_application, tracked_jobs
+from chassis.http import Application, create_application, tracked_jobs
 from chassis.identity import Authenticate, Authentication, allow_anonymous
 from chassis.jobs import TrackedTask, Transport
 from chassis.runtime._modules import Module, check, discover, handlers_of, load_module
-from chassis.settings import (
-    ApiSecrets,
-    EdgeSettings,
-    EnvironmentSettings,
-    HttpClientSettings,
-    Settings,
-    load,
-)
+from chassis.settings import ApiSecrets, EdgeSettings, EnvironmentSettings, HttpClientSettings, Settings, load
 
 
 @dataclass(frozen=True)
 class ServiceDefinition:
-    """The fields of a `Service`, and what follows from them."""
-
     name: str
     title: str
     description: str
@@ -52,43 +42,33 @@ class ServiceDefinition:
     @cached_property
     def modules(self) -> tuple[Module, ...]:
         """The modules, loaded once and checked. Raises ModuleError."""
-        if self.only:
-            modules = tuple(map(load_module, self.only))
-            check(modules)
-            return modules
-        return discover(f"{self.import_name}.modules")
+        modules = tuple(map(load_module, self.only)) or discover(f"{self.import_name}.modules")
+        check(modules)
+        return modules
 
     @property
     def migrations(self) -> Mapping[str, Path]:
-        """The folder of migrations of each owner of tables, the chassis's first."""
-        rooms = {"chassis_jobs": chassis.jobs, "chassis_http": chassis.http}
-        owners = {owner: Path(room.__path__[0]) / "migrations" for owner, room in rooms.items()}
+        """The folder of migrations of each owner of tables, those of the chassis first."""
+        owners = {f"chassis_{room}": Path(chassis.__path__[0]) / room / "migrations" for room in ("jobs", "http")}
         owners |= self.auth.migrations if self.auth else {}
         return owners | {module.name: module.migrations for module in self.modules if module.migrations}
 
     @property
     def settings(self) -> Sequence[type[EnvironmentSettings]]:
-        """The classes of settings, the chassis's first."""
+        """The settings classes, those of the chassis first."""
         kinds: list[type[EnvironmentSettings]] = [Settings, ApiSecrets, EdgeSettings, HttpClientSettings]
         kinds += self.auth.settings if self.auth else ()
         kinds += self.events.settings if self.events else ()
         return [*kinds, *(module.settings for module in self.modules if module.settings)]
 
     def create_api(self, *, docs: bool = False, edge: EdgeSettings | None = None) -> Application:
-        """Make the application, not yet connected to its database. Raises RouteInvalid."""
-        info = {"title": self.title, "description": self.description, "version": self.version}
-        return create_application(info, self._routers(), self.auth, edge or load(EdgeSettings), docs=docs)
-
-    @asynccontextmanager
-    async def authenticating(self, database: Database) -> AsyncGenerator[Authenticate]:
-        """Open the authentication for the length of a process."""
-        if self.auth is None:
-            yield allow_anonymous
-        else:
-            async with self.auth.open(database) as authenticate:
-                yield authenticate
-
-    def _routers(self) -> Sequence[Router]:
+        """Create the application, not yet connected to its database. Raises RouteInvalid."""
         routers = [module.router for module in self.modules if module.router]
-        is_tracking = any(issubclass(handler.message, TrackedTask) for handler in handlers_of(self.modules))
-        return [*routers, tracked_jobs] if is_tracking else routers
+        if any(issubclass(handler.message, TrackedTask) for handler in handlers_of(self.modules)):
+            routers.append(tracked_jobs)
+        info = {"title": self.title, "description": self.description, "version": self.version}
+        return create_application(info, routers, self.auth, edge or load(EdgeSettings), docs=docs)
+
+    def authenticating(self, database: Database) -> AbstractAsyncContextManager[Authenticate]:
+        """Start the authentication for the lifetime of a process."""
+        return self.auth.open(database) if self.auth else nullcontext(allow_anonymous)

@@ -1,8 +1,7 @@
-"""Finds the modules of a service, takes what each offers by its file names, and checks it.
+"""Finds the modules of a service, loads what each offers, and checks it.
 
-A module is a package under `modules/`. What it may offer: `api.router`, `handlers.HANDLERS` and `handlers.SCHEDULES`,
-`settings.Settings`, `messages` (its events and tasks) and `migrations/`. Nothing lists the modules: a package that is
-there is loaded.
+Every package under `modules/` is a module; there is no list. It may offer `api.router`, `handlers.HANDLERS` and
+`handlers.SCHEDULES`, `settings.Settings`, `messages` (its events and tasks) and `migrations/`.
 """
 
 import importlib
@@ -18,18 +17,13 @@ from chassis.http import Router
 from chassis.jobs import Handler, Schedule, Task
 from chassis.settings import EnvironmentSettings, StartError
 
-# Module names are prefixes of tables and migrations; those of the chassis begin with this.
-RESERVED = "chassis"
-
 
 class ModuleError(StartError):
-    """A module offers something that does not fit; the message names the file and how to mend it."""
+    """A module is invalid; the message says where and how to correct it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """What a package under `modules/` offers."""
-
     name: str
     package: str
     router: Router | None
@@ -43,43 +37,42 @@ class Module:
 def discover(package: str) -> tuple[Module, ...]:
     """Load every package below `package`, in the order of their names. Raises ModuleError."""
     found = pkgutil.iter_modules(importlib.import_module(package).__path__)
-    modules = tuple(
-        load_module(f"{package}.{info.name}") for info in sorted(found, key=lambda info: info.name) if info.ispkg
-    )
-    check(modules)
-    return modules
+    names = sorted(info.name for info in found if info.ispkg)
+    return tuple(load_module(f"{package}.{name}") for name in names)
 
 
 def load_module(package: str) -> Module:
-    """Load one module by its dotted name. Raises ModuleError when a file lacks what it must offer."""
+    """Load one module by its dotted name. Raises ModuleError if a file does not offer what it must."""
     messages = _file(package, "messages")
+    settings = _offered(package, "settings", "Settings", type)
+    if settings and not issubclass(settings, EnvironmentSettings):
+        raise ModuleError(f"{package}.settings: Settings must derive from EnvironmentSettings")
     directory = Path(next(iter(importlib.import_module(package).__path__))) / "migrations"
     return Module(
         name=package.rpartition(".")[2],
         package=package,
         router=_offered(package, "api", "router", Router),
         handlers=_listed(package, "HANDLERS", Handler, "`handle(Message, function)` or `handle_without_transaction`"),
-        schedules=_listed(package, "SCHEDULES", Schedule, "`cron(expression, Task)`", is_optional=True),
+        schedules=_listed(package, "SCHEDULES", Schedule, "`cron(expression, Task)`", []),
         tasks=tuple(value for value in vars(messages).values() if _is_task_of(messages, value)) if messages else (),
-        settings=_settings(package),
+        settings=settings,
         migrations=directory if directory.is_dir() else None,
     )
 
 
 def check(modules: Sequence[Module]) -> None:
-    """See that the modules fit together. Raises ModuleError."""
-    for module in modules:
-        if module.name.startswith(RESERVED):
-            raise ModuleError(f"the module {module.name} has a name of the chassis: rename its package")
+    """Check that the modules fit together. Raises ModuleError."""
     names = [handler.name for handler in handlers_of(modules)]
     for name in names:
         if names.count(name) > 1:
             raise ModuleError(f"two handlers are called {name}: rename one of the functions")
     handled = [handler.message for handler in handlers_of(modules)]
     for module in modules:
+        # Module names are prefixes of tables and migrations.
+        if module.name.startswith("chassis"):
+            raise ModuleError(f"the module {module.name} has a name of the chassis: rename its package")
         for task in module.tasks:
-            count = handled.count(task)
-            if count != 1:
+            if (count := handled.count(task)) != 1:
                 raise ModuleError(f"{module.name}.{task.__name__} has {count} handlers: a task has one")
         for schedule in module.schedules:
             if any(field.is_required() for field in schedule.task.model_fields.values()):
@@ -87,42 +80,31 @@ def check(modules: Sequence[Module]) -> None:
 
 
 def handlers_of(modules: Iterable[Module]) -> tuple[Handler, ...]:
-    """Gather the handlers of all modules."""
     return tuple(handler for module in modules for handler in module.handlers)
 
 
 def schedules_of(modules: Iterable[Module]) -> tuple[Schedule, ...]:
-    """Gather the schedules of all modules."""
     return tuple(schedule for module in modules for schedule in module.schedules)
 
 
-def _listed[T](package: str, name: str, kind: type[T], form: str, *, is_optional: bool = False) -> tuple[T, ...]:
-    """Take a list that a module's `handlers` offers."""
-    if is_optional and not hasattr(_file(package, "handlers"), name):
-        return ()
-    offered = cast("list[object]", _offered(package, "handlers", name, list) or [])
+def _listed[T](package: str, name: str, kind: type[T], form: str, default: list[T] | None = None) -> tuple[T, ...]:
+    offered = cast("list[object]", _offered(package, "handlers", name, list, default) or [])
     items = tuple(item for item in offered if isinstance(item, kind))
     if len(items) < len(offered):
         raise ModuleError(f"{package}.handlers: each of {name} must be {form}")
     return items
 
 
-def _settings(package: str) -> type[EnvironmentSettings] | None:
-    offered = _offered(package, "settings", "Settings", type)
-    if offered is None or issubclass(offered, EnvironmentSettings):
-        return offered
-    raise ModuleError(f"{package}.settings: Settings must derive from EnvironmentSettings")
-
-
 def _file(package: str, name: str) -> ModuleType | None:
     return importlib.import_module(f"{package}.{name}") if find_spec(f"{package}.{name}") else None
 
 
-def _offered[T](package: str, file: str, name: str, kind: type[T]) -> T | None:
+def _offered[T](package: str, file: str, name: str, kind: type[T], default: T | None = None) -> T | None:
+    """Return an attribute of a module's file, or None if the module does not have the file."""
     module = _file(package, file)
     if module is None:
         return None
-    value = getattr(module, name, None)
+    value = getattr(module, name, default)
     if not isinstance(value, kind):
         raise ModuleError(f"{package}.{file} must offer `{name}`, of type {kind.__name__}")
     return value

@@ -9,12 +9,12 @@ from chassis.runtime._definition import ServiceDefinition
 
 @dataclass(frozen=True)
 class Service(ServiceDefinition):
-    """A service of this name, which its distribution and its command have, too.
+    """A service; its distribution and its command have the same name.
 
-    `title` and `description` are those of the OpenAPI document. `auth` None admits every caller, as behind a mesh that
-    authenticates; `events` None publishes nothing. `package` is the import name, by default the name with underscores.
+    `title` and `description` are those of the OpenAPI document. Without `auth` every caller is accepted, as behind a
+    service mesh; without `events` nothing is published. `package` is the import name, by default derived from `name`.
     """
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
-        """Run one command of the command line; a mistake ends the process with one line and status 2."""
+        """Run one command; a StartError ends the process with one line and status 2."""
         _commands.main(self, arguments)

@@ -1,4 +1,4 @@
-"""The worker process: runs the handlers of all modules, with an operations port of its own."""
+"""The worker process: the handlers of all modules, and an operations port."""
 
 from chassis.data import open_database
 from chassis.http import serving
@@ -11,7 +11,7 @@ from chassis.settings import Settings
 
 
 async def serve(service: ServiceDefinition, settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then finish the jobs that run."""
+    """Work until SIGTERM or SIGINT, then finish the running jobs."""
     configure_logs(settings)
     stop = stop_on_signals()
     publisher = service.events.publisher(service.name) if service.events else None

@@ -232,7 +232,10 @@ async def test_an_elliptic_key_is_believed_for_its_own_algorithm(
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     jwk = {k: v for k, v in ECAlgorithm.to_jwk(key, as_dict=True).items() if k != "d"} | {"kid": "curve"}
-    others = [{"kty": "oct", "k": "AA", "kid": "secret"}, {"kty": "RSA", "kid": "broken"}, {"use": "enc"}]
+    others = [
+        *({"kty": "oct", "k": "AA", "kid": "secret"}, {"kty": "RSA", "kid": "broken"}, {"use": "enc"}),
+        JWK | {"kid": ["listed"], "alg": "RS256"},
+    ]
     documents = issuer.documents() | {"/keys": {"keys": [*others, jwk]}}
     monkeypatch.setattr(issuer, "documents", lambda: documents)
     token = jwt.encode(issuer.claims(), key, "ES256", headers={"kid": "curve"})

@@ -1,11 +1,11 @@
-"""Alembic's environment: runs the revisions on the connection that `chassis.data.migration` hands over."""
+"""Alembic's environment: runs the revisions on the connection that `chassis.data.migration` passes in."""
 
 from alembic import context
 from alembic.runtime.migration import MigrationContext
 
 
 def _restore_limits(ctx: MigrationContext, *_: object, **__: object) -> None:
-    """Keep the limits that a revision sets for itself from the next one."""
+    """Undo the limits that a revision has set, before the next one."""
     ctx.execute("RESET lock_timeout")
     ctx.execute("RESET statement_timeout")
 

@@ -1,17 +1,19 @@
-"""The only SQL of API keys."""
+"""The SQL of API keys."""
 
 from collections.abc import Sequence
 
+from asyncpg import Record
+
 from chassis.data import Connection
-from chassis.identity.api_keys._keys import Key, Listed, NewKey
+from chassis.identity.api_keys._keys import NewKey
 
 FIND = """
-    SELECT id, hash, subject, scopes, coalesce(last_used_at < now() - interval '1 minute', true) AS is_seldom_used
+    SELECT hash, subject, scopes, coalesce(last_used_at < now() - interval '1 minute', true) AS is_seldom_used
     FROM chassis_api_keys
     WHERE id = $1 AND revoked_at IS NULL AND expires_at > now()
 """
 
-# Of many requests at once one writes.
+# The condition is repeated so that only one of several concurrent requests writes.
 TOUCH = """
     UPDATE chassis_api_keys SET last_used_at = now()
     WHERE id = $1 AND coalesce(last_used_at < now() - interval '1 minute', true)
@@ -38,10 +40,9 @@ ROTATE = """
 REVOKE = "UPDATE chassis_api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING id"
 
 
-async def find(connection: Connection, key_id: str) -> Key | None:
-    """Read a key that may be used now."""
-    row = await connection.fetchrow(FIND, key_id)
-    return Key(*row.values()) if row else None
+async def find(connection: Connection, key_id: str) -> Record | None:
+    """Read the columns of FIND if the key is neither revoked nor expired."""
+    return await connection.fetchrow(FIND, key_id)
 
 
 async def touch(connection: Connection, key_id: str) -> None:
@@ -52,12 +53,12 @@ async def add(connection: Connection, key: NewKey, subject: str, scopes: Sequenc
     await connection.execute(INSERT, key.id, key.hash, subject, scopes, days)
 
 
-async def list_all(connection: Connection) -> Sequence[Listed]:
-    return [Listed(*row.values()) for row in await connection.fetch(LIST)]
+async def list_all(connection: Connection) -> Sequence[Record]:
+    return await connection.fetch(LIST)
 
 
 async def rotate(connection: Connection, key_id: str, key: NewKey, days: int, grace_hours: int) -> bool:
-    """Add a key like another, which ends after the grace. Answers False when that is not in use."""
+    """Add a successor to a key, which expires after the grace period. Returns False if the key is not in use."""
     return await connection.fetchval(ROTATE, key_id, key.id, key.hash, days, grace_hours) is not None
 
 

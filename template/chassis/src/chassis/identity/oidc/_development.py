@@ -4,7 +4,9 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from time import time
 from typing import Any
 
@@ -20,49 +22,32 @@ KEYS = ".dev/issuer.json"
 
 
 def variables(service: str) -> Mapping[str, str]:
-    """Give the variables by which a service of this name accepts the local issuer."""
+    """Return the environment variables with which a service of this name accepts the local issuer."""
     return {"OIDC_ISSUER": ISSUER, "OIDC_AUDIENCE": service, "OIDC_DEVELOPMENT_KEYS": KEYS}
 
 
-def require_development(host: str, keys: str) -> Path:
-    """Give the file of the keys. Raises SettingsError unless it is named and API_HOST is a loopback address."""
-    if not keys or host not in LOOPBACK:
-        raise SettingsError(f"OIDC_ISSUER is wrong: {ISSUER} requires a loopback API_HOST and OIDC_DEVELOPMENT_KEYS")
-    return Path(keys)
-
-
 def issue(subject: str, scope: str, seconds: int) -> str:
-    """Sign a token with the key that OIDC_DEVELOPMENT_KEYS names, made where there is none. Raises SettingsError."""
-    audience = os.environ.get("OIDC_AUDIENCE")
+    """Sign a token with the key in the file OIDC_DEVELOPMENT_KEYS, created if missing. Raises SettingsError."""
+    audience = os.environ.get("OIDC_AUDIENCE", "").split(",")[0]
     if not audience:
         raise SettingsError("OIDC_AUDIENCE is missing: a token is for one service")
     key = private_key(Path(os.environ.get("OIDC_DEVELOPMENT_KEYS") or KEYS))
     now = int(time())
-    claims = {
-        "iss": ISSUER,
-        "aud": audience.split(",")[0],
-        "sub": subject,
-        "scope": scope,
-        "iat": now,
-        "exp": now + seconds,
-    }
+    claims = {"iss": ISSUER, "aud": audience, "sub": subject, "scope": scope, "iat": now, "exp": now + seconds}
     headers = {"typ": "at+jwt", "kid": key["kid"]}
     return jwt.encode(claims, jwt.PyJWK(key).key, algorithm="ES256", headers=headers)
 
 
 def private_key(file: Path) -> dict[str, Any]:
-    """Read the key, or make one that only its owner may read; of two processes at once, one makes it."""
+    """Read the key, or create one that only its owner may read; of concurrent processes, one creates it."""
     if not file.exists():
         made = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()), as_dict=True)
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(made | {"kid": secrets.token_hex(8), "alg": "ES256"}), encoding="utf-8")
-        try:
-            os.link(draft, file)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        # A temporary file has mode 0600.
+        with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete_on_close=False) as draft:
+            json.dump(made | {"kid": secrets.token_hex(8), "alg": "ES256"}, draft)
+            draft.close()
+            with suppress(FileExistsError):
+                os.link(draft.name, file)
     key: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return key

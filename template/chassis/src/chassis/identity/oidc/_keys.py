@@ -17,21 +17,18 @@ from chassis.identity.oidc._settings import secure
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Tokens of made-up keys cause no more requests to the issuer than this; the first keys are waited for by everyone.
+# The least time between requests to the issuer, so that unknown key ids cannot flood it; less until there are keys.
 FLOOR_SECONDS, FIRST_FLOOR_SECONDS = 30.0, 1.0
-# A key that the issuer has revoked is accepted no longer than this.
+# Keys are fetched again after this, so that a key which the issuer has revoked is refused.
 LIFE_SECONDS = 600.0
 FETCH_SECONDS = 5.0
 MAX_DOCUMENT = 256 * 1024
-
-# What an unsupported or malformed key raises.
-UNUSABLE = (KeyError, ValueError, PyJWTError)
 
 type Keys = Mapping[str, PyJWK]
 
 
 class KeySet:
-    """The keys by their ids, from a function that gets them all."""
+    """A cache of the keys that `fetch` returns."""
 
     def __init__(self, fetch: Callable[[], Awaitable[Keys]]) -> None:
         self._fetch = fetch
@@ -40,7 +37,7 @@ class KeySet:
         self._refreshing = asyncio.Lock()
 
     async def find(self, key_id: str) -> PyJWK | None:
-        """Give a key of the issuer. Raises Unavailable as long as none could be fetched at all."""
+        """Return a key by its id. Raises Unavailable until keys have been fetched once."""
         if key_id not in self._keys or monotonic() - self._fetched > LIFE_SECONDS:
             await self._refresh(key_id)
         if not self._keys:
@@ -63,21 +60,21 @@ class KeySet:
 
 
 async def fetch_keys(client: httpx.AsyncClient, issuer: str, url: str) -> Keys:
-    """Get the keys from `url`, or from where the issuer's discovery document says.
+    """Fetch the keys from `url`, or if that is empty from the URL in the issuer's discovery document.
 
-    Raises ValueError, TimeoutError or an error of httpx when there are none to be had.
+    Raises ValueError, TimeoutError or an error of httpx.
     """
     async with asyncio.timeout(FETCH_SECONDS):
         if not url:
             found = await _get(client, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
             if found.get("issuer") != issuer:
-                raise ValueError("the discovery document is another issuer's")
+                raise ValueError("the discovery document is of another issuer")
             url = secure(str(found.get("jwks_uri")))
         return read_keys(await _get(client, url))
 
 
 async def _get(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    """Get a JSON object of bounded size; what is answered by a redirect is an error."""
+    """Fetch a JSON object of bounded size; a redirect is an error."""
     body = b""
     async with client.stream("GET", url, headers={"accept": "application/json"}) as answer:
         if answer.status_code != HTTPStatus.OK:
@@ -88,12 +85,12 @@ async def _get(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
                 raise ValueError("the document is too large")
     document = json.loads(body)
     if not isinstance(document, dict):
-        raise ValueError("the document is no JSON object")  # noqa: TRY004  # of the issuer, not of the caller
+        raise ValueError("the document is not a JSON object")  # noqa: TRY004  # the value is wrong, not its type
     return cast("dict[str, Any]", document)
 
 
 def read_keys(document: Mapping[str, Any]) -> Keys:
-    """Read a JWK set (RFC 7517), without the keys that are for something else. Raises ValueError when none is left."""
+    """Read the signature keys of a JWK set (RFC 7517). Raises ValueError if there is none."""
     keys: dict[str, PyJWK] = {}
     listed = document.get("keys")
     offered = cast("list[object]", listed) if isinstance(listed, list) else []
@@ -102,8 +99,8 @@ def read_keys(document: Mapping[str, Any]) -> Keys:
             continue
         try:
             keys[jwk["kid"]] = PyJWK({name: value for name, value in jwk.items() if name != "d"})
-        except UNUSABLE:
+        except (KeyError, TypeError, ValueError, PyJWTError):
             log.warning("issuer key not usable", key_id=jwk.get("kid"))
     if not keys:
-        raise ValueError("the issuer has no key")
+        raise ValueError("the JWK set has no usable key")
     return keys

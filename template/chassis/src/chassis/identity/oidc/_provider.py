@@ -1,4 +1,4 @@
-"""Identity by OpenID Connect: this service is a resource server that accepts the tokens of one issuer."""
+"""Authenticates callers by OpenID Connect: the service is a resource server that accepts tokens of one issuer."""
 
 from argparse import Namespace
 from collections.abc import AsyncGenerator
@@ -14,38 +14,40 @@ from chassis.identity.oidc._keys import Keys, KeySet, fetch_keys, read_keys
 from chassis.identity.oidc._settings import OidcSettings
 from chassis.identity.oidc._tokens import Verifier
 from chassis.ops import Commands
-from chassis.settings import HttpClientSettings, Settings, load
+from chassis.settings import HttpClientSettings, Settings, SettingsError, load
 
 
 @asynccontextmanager
 async def open_authentication(_database: Database) -> AsyncGenerator[Authenticate]:
-    """Believe the issuer of the settings. Raises SettingsError for the local one where others could reach it."""
+    """Accept the issuer of the settings. Raises SettingsError for the local issuer if API_HOST is not loopback."""
     settings = load(OidcSettings)
     proxy = load(HttpClientSettings).http_client_proxy.get_secret_value() or None
     async with httpx.AsyncClient(timeout=2, follow_redirects=False, trust_env=False, proxy=proxy) as client:
         if settings.oidc_issuer == development.ISSUER:
-            file = development.require_development(load(Settings).api_host, settings.oidc_development_keys)
-            keys = KeySet(lambda: _local_keys(file))
+            if not settings.oidc_development_keys or load(Settings).api_host not in development.LOOPBACK:
+                reason = f"{development.ISSUER} requires a loopback API_HOST and OIDC_DEVELOPMENT_KEYS"
+                raise SettingsError(f"OIDC_ISSUER is wrong: {reason}")
+            keys = KeySet(lambda: _local_keys(settings))
         else:
             keys = KeySet(lambda: fetch_keys(client, settings.oidc_issuer, settings.oidc_jwks_url))
         yield Verifier(settings, keys)
 
 
-async def _local_keys(file: Path) -> Keys:
-    return read_keys({"keys": [development.private_key(file)]})
+async def _local_keys(settings: OidcSettings) -> Keys:
+    return read_keys({"keys": [development.private_key(Path(settings.oidc_development_keys))]})
 
 
 def add_commands(commands: Commands) -> None:
-    """Add `token`, which prints one of the local issuer."""
-    token = commands.add_parser("token", help="print a token of the local issuer, for development")
-    token.add_argument("--subject", required=True, help="whose it is, as in alice")
-    token.add_argument("--scope", default="", help='what it lets do, as in "invoices:read invoices:write"')
-    token.add_argument("--seconds", type=int, default=3600, help="how long it lasts; an hour by default")
+    """Add `token`, which prints a token of the local issuer."""
+    token = commands.add_parser("token", help="print a token of the local development issuer")
+    token.add_argument("--subject", required=True, help="subject of the token, for example alice")
+    token.add_argument("--scope", default="", help='granted scopes, for example "invoices:read invoices:write"')
+    token.add_argument("--seconds", type=int, default=3600, help="seconds until it expires; an hour by default")
     token.set_defaults(run=_token)
 
 
 def _token(options: Namespace) -> None:
-    print(development.issue(options.subject, options.scope, options.seconds))  # noqa: T201  # for a person
+    print(development.issue(options.subject, options.scope, options.seconds))  # noqa: T201  # the output of a command
 
 
 oidc = Authentication(

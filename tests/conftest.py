@@ -12,7 +12,7 @@ import pytest
 from copier._jinja_ext import SandboxedEnvironment
 from copier._main import Worker
 from jinja2 import Environment
-from releases import ROOT, add_working_tree, build_repository, earlier_releases, git
+from releases import ROOT, add_working_tree, build_repository, commit, earlier_releases, git
 from render import copy_template
 
 __all__ = ["ROOT"]
@@ -99,6 +99,17 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template's releases in a repository, the working tree as the last; for tests that only read it."""
     repository = build_repository(tmp_path_factory.mktemp("released") / "template", earlier_releases())
     add_working_tree(repository)
+    return repository
+
+
+@pytest.fixture(scope="session")
+def released_service(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The newest release without the code of the chassis, which no answer changes; for tests that only read it."""
+    repository = tmp_path_factory.mktemp("released-service") / "template"
+    git(repository.parent, "clone", "--quiet", str(released), str(repository))
+    for folder in ("src", "tests"):
+        shutil.rmtree(repository / "template" / "chassis" / folder)
+    commit(repository, "Leave out the chassis", "v99.0.0")
     return repository
 
 

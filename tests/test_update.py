@@ -178,16 +178,18 @@ def test_a_project_in_a_folder_of_a_larger_repository_is_updated_there(repositor
 
 @pytest.mark.slow
 @pytest.mark.parametrize("question", CHANGES)
-def test_an_answer_changes_there_and_back_and_there_again(released: Path, tmp_path: Path, question: str) -> None:
+def test_an_answer_changes_there_and_back_and_there_again(
+    released_service: Path, tmp_path: Path, question: str
+) -> None:
     """What comes of it is what these answers give at the start, with people's work added."""
-    project = start(released, tmp_path / "living")
+    project = start(released_service, tmp_path / "living")
     work(project, LASTING)
     before = answers_of(project)[question]
     for value in (*CHANGES[question], before, *CHANGES[question]):
         change_answers(project, **{question: value})
         assert conflicts_of(project) == []
         commit(project, f"{question} is {value}")
-    fresh = start(released, tmp_path / "fresh", **answers_of(project))
+    fresh = start(released_service, tmp_path / "fresh", **answers_of(project))
     for folder in ("src/acme_shop/modules/invoices", "tests/modules/invoices"):
         shutil.copytree(project / folder, fresh / folder)
     work(fresh, [edit for edit in LASTING if edit not in {add_a_module, add_a_migration}])

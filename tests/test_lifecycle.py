@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from months import MONTHS, change_a_tool, reformat, work
+from months import change_a_tool, reformat, work
 from projects import answers_of, check, check_that_work_is_kept, run, start, update
 from releases import add_working_tree, build_repository, commit, current_version, earlier_releases, git
 from test_update import release, second_release
@@ -15,8 +15,11 @@ pytestmark = pytest.mark.slow
 def test_a_project_lives_on_over_several_releases(
     repository: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Months of work, a release, more work, the next release: all kept, nothing conflicts, and green."""
-    project = start(repository, tmp_path / "acme-shop")
+    """Two releases come after months of work, in a folder of a larger repository: all of it is kept, and green."""
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    git(whole, "init", "--quiet")
+    project = start(repository, whole / "services" / "acme-shop")
     work(project)
     run(project, "uv", "lock")
     commit(project, "Lock")
@@ -54,18 +57,6 @@ def test_a_project_that_is_formatted_otherwise_lives_on(repository: Path, tmp_pa
     fresh = start(repository, tmp_path / "fresh", **answers_of(project))
     reformat(fresh)
     check(project, fresh)
-
-
-def test_a_project_in_a_larger_repository_lives_on(repository: Path, tmp_path: Path) -> None:
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    git(whole, "init", "--quiet")
-    project = start(repository, whole / "services" / "acme-shop")
-    work(project, [edit for edit in MONTHS if edit is not change_a_tool])
-    release(repository)
-    update_and_keep_theirs(project)
-    run(project, "uv", "run", "just", "openapi")
-    check(project, start(repository, tmp_path / "fresh", **answers_of(project)))
 
 
 def update_and_keep_theirs(project: Path) -> list[str]:

@@ -4,28 +4,27 @@
 fixed: they need fewer round trips than sliding ones, but a caller may use two quotas around the end of a window.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from ipaddress import IPv6Address, IPv6Network
 from math import ceil
 from time import time
+from typing import TYPE_CHECKING
 
 import structlog
 from limits import RateLimitItem, parse
-from limits.aio.storage import RedisStorage
 from starlette.types import ASGIApp, Receive, Scope, Send
-from valkey.asyncio import BlockingConnectionPool
-from valkey.exceptions import ValkeyError
 
 from chassis.errors import TooManyRequests
 from chassis.http._context import RequestContext, context_of
 from chassis.http._problems import problem
 from chassis.settings import Settings
 
+if TYPE_CHECKING:
+    from chassis.http._shared_windows import SharedWindows
+
 log = structlog.stdlib.get_logger(__name__)
 
-STORE_TIMEOUT_SECONDS = 0.1
 # The store is not used for this long after an error.
 STORE_PAUSE_SECONDS = 5.0
 MAX_WINDOWS = 10_000
@@ -51,21 +50,10 @@ class OwnWindows:
         return window
 
 
-class SharedWindows:
-    """Counts for all processes together, in a store with the Redis protocol."""
-
-    def __init__(self, pool: BlockingConnectionPool) -> None:
-        self._storage = RedisStorage("redis://", implementation="valkey", connection_pool=pool)  # type: ignore[arg-type]
-
-    async def count(self, key: str, seconds: int) -> tuple[int, float]:
-        async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
-            return await self._storage.incr(key, seconds), await self._storage.get_expiry(key)
-
-
 class Limits:
     """The rate of each policy; a policy without a rate is disabled."""
 
-    def __init__(self, rates: dict[str, str], windows: OwnWindows | SharedWindows) -> None:
+    def __init__(self, rates: dict[str, str], windows: "OwnWindows | SharedWindows") -> None:
         self._rates: dict[str, RateLimitItem] = {name: parse(rate) for name, rate in rates.items() if rate}
         self._windows = windows
         self._paused_until = 0.0
@@ -78,9 +66,9 @@ class Limits:
         seconds = rate.get_expiry()
         try:
             used, end = await self._windows.count(f"{name}/{seconds}/{key}", seconds)
-        except (OSError, ValkeyError) as error:
+        except OSError as error:
             self._paused_until = time() + STORE_PAUSE_SECONDS
-            log.warning("rate limits disabled, store unavailable", error=type(error).__name__)
+            log.warning("rate limits disabled, store unavailable", error=str(error) or type(error).__name__)
             return
         left, reset = rate.amount - used, max(1, ceil(end - time()))
         context.headers.append(("ratelimit-policy", f'"{name}";q={rate.amount};w={seconds}'))
@@ -97,11 +85,10 @@ async def open_limits(settings: Settings) -> AsyncGenerator[Limits]:
     if not url:
         yield Limits(rates, OwnWindows())
         return
-    pool = BlockingConnectionPool.from_url(url, timeout=STORE_TIMEOUT_SECONDS, max_connections=20)
-    try:
-        yield Limits(rates, SharedWindows(pool))
-    finally:
-        await pool.disconnect()
+    from chassis.http._shared_windows import SharedWindows  # noqa: PLC0415  # its libraries take long to import
+
+    async with SharedWindows.open(url) as windows:
+        yield Limits(rates, windows)
 
 
 class RateLimitMiddleware:

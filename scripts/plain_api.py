@@ -1,6 +1,8 @@
-"""The reference of `bench_api.py`: the same three requests on plain FastAPI and asyncpg, without the guarantees."""
+"""The reference of `bench_api.py`: the same three requests on plain FastAPI and asyncpg, without the guarantees.
 
-import json
+The tables and the queries are those of the example, so that what differs is what the chassis adds.
+"""
+
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,14 +14,30 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel
 
-GET = "SELECT id, reference, total, created_at, lines FROM plain_orders WHERE id = $1"
-LIST = "SELECT id, reference, total, created_at, lines FROM plain_orders ORDER BY id DESC LIMIT 20"
-INSERT = "INSERT INTO plain_orders (id, reference, total, created_at, lines) VALUES ($1, $2, $3, $4, $5)"
-TABLE = """
+SELECT = """
+    SELECT id, reference, currency, total, created_at, skus, quantities, unit_prices
+    FROM plain_orders CROSS JOIN LATERAL (
+        SELECT
+            array_agg(sku ORDER BY position) AS skus,
+            array_agg(quantity ORDER BY position) AS quantities,
+            array_agg(unit_price ORDER BY position) AS unit_prices
+        FROM plain_order_lines
+        WHERE order_id = plain_orders.id
+    ) AS lines
+"""
+GET = f"{SELECT} WHERE id = $1"
+LIST = f"{SELECT} ORDER BY id DESC LIMIT 20"
+INSERT = "INSERT INTO plain_orders (id, reference, currency, total, created_at) VALUES ($1, $2, $3, $4, $5)"
+INSERT_LINE = "INSERT INTO plain_order_lines VALUES ($1, $2, $3, $4, $5)"
+TABLES = """
     CREATE TABLE IF NOT EXISTS plain_orders (
-        id uuid PRIMARY KEY, reference text NOT NULL, total bigint NOT NULL, created_at timestamptz NOT NULL,
-        lines jsonb NOT NULL
-    )
+        id uuid PRIMARY KEY, reference text NOT NULL, currency text NOT NULL, total bigint NOT NULL,
+        created_at timestamptz NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS plain_order_lines (
+        order_id uuid NOT NULL REFERENCES plain_orders, position integer NOT NULL, sku text NOT NULL,
+        quantity integer NOT NULL, unit_price bigint NOT NULL, PRIMARY KEY (order_id, position)
+    );
 """
 
 
@@ -38,6 +56,7 @@ class PlaceOrder(BaseModel):
 class Order(BaseModel):
     id: UUID
     reference: str
+    currency: str
     total: int
     created_at: datetime
     lines: list[Line]
@@ -46,7 +65,7 @@ class Order(BaseModel):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=10, max_size=10) as pool:
-        await pool.execute(TABLE)
+        await pool.execute(TABLES)
         app.state.pool = pool
         yield
 
@@ -55,7 +74,18 @@ app = FastAPI(lifespan=lifespan)
 
 
 def _order(row: asyncpg.Record) -> Order:
-    return Order(**{**row, "lines": json.loads(row["lines"])})
+    lines = [
+        Line(sku=sku, quantity=quantity, unit_price=unit_price)
+        for sku, quantity, unit_price in zip(row["skus"], row["quantities"], row["unit_prices"], strict=True)
+    ]
+    return Order(
+        id=row["id"],
+        reference=row["reference"],
+        currency=row["currency"],
+        total=row["total"],
+        created_at=row["created_at"],
+        lines=lines,
+    )
 
 
 @app.get("/orders/{order_id}")
@@ -74,10 +104,14 @@ async def list_orders(request: Request) -> list[Order]:
 @app.post("/orders", status_code=201)
 async def place(body: PlaceOrder, request: Request) -> Order:
     total = sum(line.quantity * line.unit_price for line in body.lines)
-    order = Order(id=uuid4(), reference=body.reference, total=total, created_at=datetime.now(UTC), lines=body.lines)
-    lines = json.dumps([line.model_dump() for line in body.lines])
+    order = Order(id=uuid4(), total=total, created_at=datetime.now(UTC), **body.model_dump())
+    lines = [
+        (order.id, position, line.sku, line.quantity, line.unit_price)
+        for position, line in enumerate(order.lines, start=1)
+    ]
     async with request.app.state.pool.acquire() as connection, connection.transaction():
-        await connection.execute(INSERT, order.id, order.reference, order.total, order.created_at, lines)
+        await connection.execute(INSERT, order.id, order.reference, order.currency, order.total, order.created_at)
+        await connection.executemany(INSERT_LINE, lines)
     return order
 
 

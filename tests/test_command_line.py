@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import text_files
 
 COPIER = Path(sys.executable).with_name("copier")
@@ -35,6 +36,7 @@ def test_an_invalid_answer_is_reported_with_its_question_and_reason(template: Pa
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.slow
 def test_a_project_in_a_folder_with_a_space_is_created(template: Path, tmp_path: Path) -> None:
     done = copy(template, tmp_path / "my projects" / "acme shop")
     assert done.returncode == 0

@@ -73,6 +73,7 @@ def test_enter_at_each_question_makes_the_default_project(
         assert (written / path.relative_to(default_project)).read_bytes() == path.read_bytes(), path
 
 
+@pytest.mark.slow
 def test_an_invalid_answer_is_explained_and_can_be_corrected(start: Start, template: Path, tmp_path: Path) -> None:
     name, slug, *others = questions(template)
     terminal = start()
@@ -108,6 +109,7 @@ def test_every_error_message_fits_beside_the_name_of_its_question(template: Path
         assert len(f"Validation error for question 'project_slug': {words}") <= 80, reason
 
 
+@pytest.mark.slow
 def test_a_name_whose_short_name_is_reserved_gets_another_default(start: Start, template: Path, tmp_path: Path) -> None:
     name, *others = questions(template)
     terminal = start()
@@ -144,6 +146,7 @@ def test_without_a_terminal_the_last_line_names_the_option_to_use(template: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_narrow_terminal_shows_each_question_whole(start: Start, template: Path, tmp_path: Path) -> None:
     """Copier's prefix fills the line, so the error message is cut off; the answer can still be corrected."""
     name, slug, *others = questions(template)
@@ -159,6 +162,7 @@ def test_a_narrow_terminal_shows_each_question_whole(start: Start, template: Pat
     assert answers_of(tmp_path / "shop")["project_slug"] == "acme-bakery"
 
 
+@pytest.mark.slow
 def test_the_readme_shows_the_dialogue_as_it_is(template: Path, tmp_path: Path) -> None:
     [shown] = BLOCK.findall(README.read_text(encoding="utf-8"))
     recorded = record(template, tmp_path)

@@ -72,6 +72,7 @@ def test_every_removed_name_is_announced(released: Path, tmp_path: Path) -> None
     assert unannounced(released, f"v{earlier[-1].version}", f"v{current_version()}", tmp_path) == set()
 
 
+@pytest.mark.slow
 def test_a_removed_name_that_is_not_announced_is_found(repository: Path, tmp_path: Path) -> None:
     current = f"v{current_version()}"
     remove_names(repository)

@@ -112,6 +112,7 @@ def test_months_of_work_are_kept_by_a_release(repository: Path, tmp_path: Path) 
     assert answers_of(project)["_commit"] == "v99.0.0"
 
 
+@pytest.mark.slow
 def test_a_fix_in_the_chassis_survives_a_release(repository: Path, tmp_path: Path) -> None:
     project = start(repository, tmp_path / "acme-shop")
     work(project, [mend_the_chassis])
@@ -220,6 +221,7 @@ def test_a_package_that_is_renamed_first_is_renamed_without_loss(repository: Pat
     assert (project / "chassis" / "src" / "chassis" / "ops" / "_clock.py").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["given", "recorded"])
 def test_a_package_is_not_renamed_over_the_work_in_it(repository: Path, tmp_path: Path, where: str) -> None:
     project = start(repository, tmp_path / "acme-shop")
@@ -231,6 +233,7 @@ def test_a_package_is_not_renamed_over_the_work_in_it(repository: Path, tmp_path
     assert git(project, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_a_name_that_a_release_takes_is_not_replaced_without_a_word(repository: Path, tmp_path: Path) -> None:
     project = start(repository, tmp_path / "bread", project_name="Bread")
     replace(repository / "includes" / "names.jinja", "\nalembic ", "\nalembic bread ")

@@ -59,7 +59,9 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Code:
 def test_before_the_first_release_only_the_code_is_compared_with(code: Code) -> None:
     assert "there is no release yet" in code.check()
     (code.folder / "api.json").write_text("{}")
-    with pytest.raises(documents.DocumentError, match=r"api\.json is not as the code: type `uv run just api`"):
+    with pytest.raises(
+        documents.DocumentError, match=r"api\.json is not up to date with the code: type `uv run just api`"
+    ):
         code.check()
     (code.folder / "api.json").unlink()
     with pytest.raises(documents.DocumentError, match=r"api\.json is missing: type `uv run just api`"):
@@ -69,13 +71,13 @@ def test_before_the_first_release_only_the_code_is_compared_with(code: Code) -> 
 def test_a_break_fails_until_it_is_declared_for_this_release(code: Code) -> None:
     code.note("Breaking: something else")
     code.release("v1.0.0")
-    assert "breaks no client of v1.0.0" in code.check()
+    assert "no undeclared breaking change since v1.0.0" in code.check()
     code.change({ROUTE: {}})
     with pytest.raises(documents.DocumentError) as raised:
         code.check()
     assert str(raised.value).endswith("\n- Breaking: GET /v1/things: removed")
     code.note("Breaking: GET /v1/things: removed")
-    assert "breaks no client of v1.0.0" in code.check()
+    assert "no undeclared breaking change since v1.0.0" in code.check()
     code.change({ROUTE: {}, "GET /v1/things": {}})
     code.release("v1.1.0")
     code.change({ROUTE: {}})

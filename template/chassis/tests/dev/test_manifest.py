@@ -1,4 +1,4 @@
-"""The manifest says which files of the chassis are not as released."""
+"""The manifest says which files of the chassis were edited."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_each_file_has_a_line_with_its_hash(chassis: Path) -> None:
 
 def test_what_is_as_released_is_not_named(chassis: Path) -> None:
     assert manifest.edited(chassis) == []
-    assert manifest.report() == "The chassis is as released."
+    assert manifest.report() == "The chassis is unmodified."
 
 
 def test_a_file_that_was_edited_is_named(chassis: Path) -> None:

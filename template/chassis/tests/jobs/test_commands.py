@@ -146,7 +146,7 @@ async def test_jobs_are_chosen_by_task_and_by_age(outbox: Outbox, database: Data
     ):
         assert json.loads(await jobs(action, "--json", *chosen)) == {done: ids}
     assert await jobs(action, "--all") == f"0 {done}."
-    assert await jobs("list") == "There is no such job."
+    assert await jobs("list") == "No jobs found."
 
 
 async def test_what_waits_or_runs_is_never_touched(outbox: Outbox, database: Database, jobs: Jobs) -> None:
@@ -176,7 +176,7 @@ async def test_nothing_is_chosen_by_saying_nothing(
     outbox: Outbox, database: Database, jobs: Jobs, refused: Refused, action: str
 ) -> None:
     job_id = await fail(database, outbox)
-    assert "say which" in await refused(action)
+    assert "select jobs" in await refused(action)
     assert [job["id"] for job in await listed(jobs)] == [job_id]
 
 

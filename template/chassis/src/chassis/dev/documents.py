@@ -17,7 +17,7 @@ CHANGELOG = "CHANGELOG.md"
 
 
 class DocumentError(StartError):
-    """The document is not as the code, or breaks who reads it without a word; the message says what to do."""
+    """The document differs from the code, or has an undeclared breaking change; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,19 @@ class Document:
         project = project_folder()
         file = project / self.file
         if not file.exists() or file.read_text(encoding="utf-8") != self.written():
-            state = "not as the code" if file.exists() else "missing"
+            state = "not up to date with the code" if file.exists() else "missing"
             advice = f"type `uv run just {self.recipe}`, read the difference and commit it"
             raise DocumentError(f"{self.file} is {state}: {advice}")
         release = last_release(project)
         before = at(project, release, self.file)
         if not before:
-            return f"{self.file} is as the code; there is no release yet to compare it with."
+            return f"{self.file} matches the code; there is no release yet to compare it with."
         broken = self.breaks(json.loads(before), json.loads(file.read_text(encoding="utf-8")))
         declared = declarations(project, release)
         if undeclared := [f"- Breaking: {each}" for each in broken if f"Breaking: {each}" not in declared]:
             advice = f"Take it back, or declare it with these lines in {CHANGELOG}:"
             raise DocumentError("\n".join([f"this breaks {self.reader}s of {release}. {advice}", *undeclared]))
-        return f"{self.file} is as the code, and breaks no {self.reader} of {release} without a word."
+        return f"{self.file} matches the code, and has no undeclared breaking change since {release}."
 
 
 def declarations(project: Path, release: str) -> str:

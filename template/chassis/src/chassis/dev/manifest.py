@@ -1,4 +1,4 @@
-"""Says whether the chassis is as released: `chassis/MANIFEST` has the hash of each of its files.
+"""Says whether the chassis was edited: `chassis/MANIFEST` has the hash of each of its files.
 
 Line endings are folded before hashing, as git may write them otherwise on Windows.
 """
@@ -39,7 +39,7 @@ def written(chassis: Path) -> str:
 
 
 def edited(chassis: Path) -> list[str]:
-    """Name the files that are not as released: changed, added or removed."""
+    """Name the files that were changed, added or removed since the release."""
     recorded = {}
     for line in (chassis / NAME).read_text(encoding="utf-8").splitlines():
         digest, _, name = line.partition("  ")
@@ -49,12 +49,12 @@ def edited(chassis: Path) -> list[str]:
 
 
 def report() -> str:
-    """Say in a line whether the chassis is as released."""
+    """Say in a line whether the chassis was edited."""
     chassis = project_folder() / "chassis"
     if not chassis.is_dir():
         return "The chassis is an installed package."
     names = edited(chassis)
     if not names:
-        return "The chassis is as released."
+        return "The chassis is unmodified."
     listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")  # noqa: PLR2004
     return f"The chassis was edited ({listed}): run `just conformance` as well."

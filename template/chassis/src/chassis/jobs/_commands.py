@@ -81,7 +81,7 @@ async def _list(connection: Connection, options: Namespace) -> tuple[Any, str]:
     more = count - len(jobs)
     lines = [*_columns([("ID", "TASK", "STATUS", "ATTEMPTS", "AGE", "LAST ERROR"), *map(_line, jobs)])] if jobs else []
     lines += [f"... and {more} more"] if more else []
-    text = "\n".join(lines) or "There is no such job."
+    text = "\n".join(lines) or "No jobs found."
     return {"jobs": [asdict(job) | {"age": job.age.total_seconds()} for job in jobs], "more": more}, text
 
 
@@ -105,7 +105,7 @@ def _acting(done: str) -> Work:
     async def act(connection: Connection, options: Namespace) -> tuple[Any, str]:
         selection = _selection(options)
         if selection == Selection() and not options.all:
-            raise JobsRefused("say which: ids, --task, --older-than, --newer-than or --all")
+            raise JobsRefused("select jobs: ids, --task, --older-than, --newer-than or --all")
         jobs = await change(connection, selection)
         if refused := set(selection.ids or ()).difference(job.id for job in jobs):
             ids = ", ".join(map(str, sorted(refused)))

@@ -77,7 +77,7 @@ async def get(connection: Connection, owner: str, job_id: UUID) -> TrackedJob:
 
 
 async def advance(transaction: Transaction, job_id: UUID, done: int, total: int | None = None) -> None:
-    """Note in the transaction that does them that `done` more are, and how many there are in all once it is known."""
+    """Record in the transaction of the work that `done` more are done, and the total once it is known."""
     await transaction.connection.execute(ADVANCE, job_id, done, total)
 
 

@@ -221,6 +221,7 @@ PATHS = [
         "\ta",
     ),
 ]
+# What linters, formatters and secret scanners would act on.
 LINTED = [
     *("0.0.0.0", "::", "/tmp/evil"),  # noqa: S104, S108  # texts of a title, no address is bound and no file opened
     *("# noqa", "# type: ignore", "# fmt: off", "TODO: x", "password=hunter2"),

@@ -7,6 +7,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chassis.dev.rules import findings
+from chassis.http import Router
 from chassis.http._openapi import MEDIA_TYPE, merged
 from chassis.runtime import Service
 
@@ -117,6 +118,13 @@ def test_a_header_without_which_a_request_is_refused_is_required_and_never_null(
     parameters = document["paths"]["/v1/notes"]["post"]["parameters"]
     assert [(parameter["name"], parameter["required"]) for parameter in parameters] == [("idempotency-key", True)]
     assert parameters[0]["schema"]["type"] == "string"
+
+
+def test_a_document_that_is_made_again_is_complete_too(service: Service) -> None:
+    api = service.create_api()
+    first = api.openapi()
+    api.include_router(Router("/v1/later", tags=["later"]))
+    assert api.openapi() == first
 
 
 def test_fragments_are_merged_in_depth() -> None:

@@ -125,7 +125,8 @@ async def test_a_network_of_ipv6_is_one_address() -> None:
         assert await statuses(client, 1) == [200]
         transport = client._transport  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # from another address
         assert isinstance(transport, ASGITransport)
-        for address, status in (("2001:db8::2", 429), ("2001:db8:0:1::1", 200), ("192.0.2.7", 200)):
+        others = (("2001:db8:0:1::1", 200), ("192.0.2.7", 200), ("::ffff:192.0.2.8", 200), ("::ffff:192.0.2.9", 200))
+        for address, status in (("2001:db8::2", 429), *others):
             transport.client = (address, 1)
             assert await statuses(client, 1) == [status]
 

@@ -91,7 +91,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._refuse(self._refusal or BadRequest("The request is not valid HTTP."))
 
     def _give_up(self, error: Error) -> None:
-        """Stop the parser, which turns the exception into one of its own."""
+        """Abort parsing: httptools wraps the exception, and uvicorn then calls `send_400_response`."""
         self._refusal = error
         raise error
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from chassis.identity.oidc._development import ISSUER, LOOPBACK
 from chassis.settings import CommaSeparated, EnvironmentSettings
 
-# Asymmetric algorithms only: whoever can verify with a shared secret can also sign with it.
+# Asymmetric algorithms only: with HMAC, the key that verifies a token could also sign one.
 type Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 
 

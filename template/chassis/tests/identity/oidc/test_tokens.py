@@ -234,7 +234,7 @@ async def test_an_elliptic_key_is_believed_for_its_own_algorithm(
     jwk = {k: v for k, v in ECAlgorithm.to_jwk(key, as_dict=True).items() if k != "d"} | {"kid": "curve"}
     others = [
         *({"kty": "oct", "k": "AA", "kid": "secret"}, {"kty": "RSA", "kid": "broken"}, {"use": "enc"}),
-        JWK | {"kid": ["listed"], "alg": "RS256"},
+        jwk | {"kid": ["curve"]},
     ]
     documents = issuer.documents() | {"/keys": {"keys": [*others, jwk]}}
     monkeypatch.setattr(issuer, "documents", lambda: documents)

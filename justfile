@@ -45,3 +45,13 @@ manifest *ARGUMENTS:
 [positional-arguments]
 bench-api *ARGUMENTS:
     @uv run python scripts/bench_api.py "$@"
+
+# time the job queue, compared with plain asyncpg
+[positional-arguments]
+bench-jobs *ARGUMENTS:
+    @uv run python scripts/bench_jobs.py "$@"
+
+# time events to and from NATS, compared with bare JetStream and a bare insert
+[positional-arguments]
+bench-events *ARGUMENTS:
+    @template/chassis/.venv/bin/python -c "from scripts import bench_events; bench_events.main()" "$@"

@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
 from uuid import uuid4
 
 from render import render
 
 ORDER = {"reference": "DEMO-1", "currency": "EUR", "lines": [{"sku": "TEA", "quantity": 2, "unit_price": 1250}]}
 PATIENCE = 60.0
+urlopen = build_opener(ProxyHandler({})).open  # past a proxy of the shell, which does not reach this machine
 
 
 class DemoError(Exception):
@@ -146,9 +147,9 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         if process.poll() is not None:
             break
         try:
-            with urlopen(url, timeout=5):  # noqa: S310  # a URL of this machine
+            with urlopen(url, timeout=5):  # a URL of this machine
                 return
-        except (URLError, ConnectionError):
+        except OSError:  # refused, not ready, or no answer in time
             time.sleep(0.1)
     raise DemoError(f"{url} does not respond:\n{log.read_text()[-3000:]}")
 
@@ -164,7 +165,7 @@ def call(url: str, headers: dict[str, str], body: Any = None) -> tuple[int, dict
     fields = {"Content-Type": "application/json"} | headers
     request = Request(url, data, fields)  # noqa: S310  # a URL of this machine
     try:
-        with urlopen(request, timeout=10) as answer:  # noqa: S310  # a URL of this machine
+        with urlopen(request, timeout=10) as answer:  # a URL of this machine
             return answer.status, {key.lower(): value for key, value in answer.headers.items()}, json.load(answer)
     except HTTPError as error:
         return error.code, {key.lower(): value for key, value in error.headers.items()}, json.load(error)

@@ -1,5 +1,6 @@
 """`copier copy` on a machine that has only Python and git."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,13 @@ def test_the_defaults_are_copied_without_trust_and_the_next_commands_are_shown(
         assert line in done.stderr
     written = {path.relative_to(tmp_path / "acme-shop") for path in text_files(tmp_path / "acme-shop")}
     assert written == {path.relative_to(default_project) for path in text_files(default_project)}
+
+
+def test_a_relative_address_of_the_template_is_called_so_at_once(template: Path, tmp_path: Path) -> None:
+    relative = Path(os.path.relpath(template))
+    done = copy(relative, tmp_path / "shop")
+    assert f"write the absolute path of the template for `_src_path: {relative}`" in done.stderr
+    assert "_src_path" not in copy(template, tmp_path / "other").stderr
 
 
 def test_an_invalid_answer_is_reported_with_its_question_and_reason(template: Path, tmp_path: Path) -> None:

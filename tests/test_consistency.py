@@ -91,7 +91,7 @@ def test_requirements_are_found_in_every_group() -> None:
 
 @pytest.mark.parametrize(
     ("auth", "events", "count"),
-    [("oidc", "none", 27), ("api_key", "none", 27), ("none", "none", 26), ("oidc", "nats", 28)],
+    [("oidc", "none", 28), ("api_key", "none", 28), ("none", "none", 27), ("oidc", "nats", 30)],
 )
 def test_concepts_and_promises_name_paths_that_exist(render: Render, auth: str, events: str, count: int) -> None:
     project = render(auth=auth, events=events)
@@ -122,7 +122,7 @@ def test_the_recipes_of_the_readme_exist(default_project: Path) -> None:
     assert recipes == {
         *("setup", "dev", "api", "worker", "test", "check", "conformance", "fix", "migrate", "migration", "db"),
         *("reset", "seed", "backup", "restore", "jobs", "token", "update", "drop-example", "openapi", "fuzz"),
-        "image",
+        *("image", "messages", "renumber"),
     }
 
 
@@ -133,7 +133,7 @@ def test_every_file_has_an_owner_in_the_table(render: Render) -> None:
         r"^\| (`.+?`) \| (.+?) \|", (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     patterns = [(pattern, whose) for names, whose in rows for pattern in re.findall(r"`([^`]+)`", names)]
-    unused = {pattern for pattern, _ in patterns} - {"uv.lock", "openapi.json", "asyncapi.json"}
+    unused = {pattern for pattern, _ in patterns} - {"uv.lock", "openapi.json", "asyncapi.json", "messages.json"}
     for path in text_files(project):
         name = str(path.relative_to(project))
         fits = [pattern for pattern, _ in patterns if fnmatchcase(name, f"{pattern}*")]

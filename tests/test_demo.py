@@ -38,8 +38,11 @@ def test_it_says_what_it_does_before_anything_is_installed(tmp_path: Path) -> No
     shutil.copy(ROOT / "bin" / "demo", demo)
     (demo.parent / "with-uv").write_text("#!/bin/sh\necho installing\n")
     (demo.parent / "with-uv").chmod(0o755)
-    done = subprocess.run([demo], check=True, capture_output=True, text=True)
+    caches = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run([demo], check=True, capture_output=True, text=True, env=caches)
     assert done.stdout.startswith("This demo creates a service from the template")
+    assert f"Downloads stay in {tmp_path}/.cache/uv; " in done.stdout
+    assert f"\n{tmp_path}/.cache/copier-backend.\n" in done.stdout
     assert done.stdout.endswith("\n\ninstalling\n")
 
 

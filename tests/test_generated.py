@@ -75,7 +75,7 @@ def test_the_lowest_versions_it_names_are_enough(render: Render) -> None:
     assert re.search(r"\d+ passed", printed)
     rooms = ("data", "http", "identity", "jobs", "outbound", "ops", "runtime")
     tests = [f"tests/{room}" for room in rooms]
-    printed = run(project / "chassis", "uv", "run", "--no-sync", "pytest", *tests)
+    printed = run(project / "chassis", "uv", "run", "--no-sync", "pytest", "-n", "2", *tests)
     assert re.search(r"\d+ passed", printed)
 
 
@@ -87,6 +87,23 @@ def test_no_project_may_have_the_name_of_something_it_installs(render: Render) -
     taken = {name for group in re.findall(r"= '\n(.*?)'", text, re.DOTALL) for name in group.split()}
     site = next((project / ".venv" / "lib").glob("python3.*")) / "site-packages"
     assert installed_names(str(site)) - own <= taken
+
+
+def test_the_module_in_sixty_lines_passes_the_checks(render: Render) -> None:
+    project = render(example=False)
+    run(project, "uv", "run", "just", "setup")
+    page = (project / "docs" / "a-module-in-sixty-lines.md").read_text(encoding="utf-8")
+    run(project, "bash", "-e", "-c", page.partition("```sh\n")[2].partition("```")[0])
+    files = re.findall(r"^`(\S+\.py)`:\n\n```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for name, text in files:
+        (project / name).write_text(text, encoding="utf-8")
+    run(project, "uv", "run", "just", "openapi")
+    run(project, "uv", "run", "just", "messages")
+    printed = run(project, "uv", "run", "just", "check")
+    assert "openapi.json" in printed
+    assert "\n- " not in printed  # what `check` advises for the OpenAPI document
+    module = [text for name, text in files if re.fullmatch(r"src/acme_shop/modules/links/\w+\.py", name)]
+    assert sum(bool(line) for text in module for line in text.splitlines()) <= 60
 
 
 # Diagnostics of the first severity are errors.

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_urlsafe
 from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 from conftest import Render
-from demo import free_ports
+from demo import free_ports, urlopen
 from projects import held_database, run
 
 pytestmark = pytest.mark.slow

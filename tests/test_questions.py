@@ -91,6 +91,23 @@ def test_a_package_name_that_would_break_something_is_refused(render: Render, tm
     assert 0 < len(refusal(render, tmp_path, "package_name", name)) <= 40
 
 
+@pytest.mark.parametrize(
+    ("question", "value", "reason"),
+    [
+        ("project_slug", "9-lives", "Begin with a letter"),
+        ("project_slug", "lives-", "End with a letter or a digit"),
+        ("project_slug", "nine--lives", "Use a-z, 0-9 and single hyphens"),
+        ("package_name", "9_lives", "Begin with a letter"),
+        ("package_name", "lives_", "End with a letter or a digit"),
+        ("package_name", "Lives", "Use a-z, 0-9, single underscores"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_with_this_value(
+    render: Render, tmp_path: Path, question: str, value: str, reason: str
+) -> None:
+    assert refusal(render, tmp_path, question, value) == reason
+
+
 @pytest.mark.parametrize("question", ["project_name", "description", "user_name"])
 @pytest.mark.parametrize("text", REFUSED_TEXTS)
 def test_text_that_is_not_one_printable_line_is_refused(

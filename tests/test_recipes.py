@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
+from demo import free_ports
 from months import adapt_the_workflow, add_a_module, add_dependencies, append, replace, rewrite_the_readme, work
 from projects import answers_of, attempt, check, conflicts_of, run, start, tree
 from releases import commit, current_version, git
+from terminal import CTRL_C, Terminal
 from test_render import traces_of_the_example
 from test_update import release
 
@@ -129,6 +131,45 @@ def test_what_people_have_set_for_git_does_not_matter(repository: Path, project:
     assert "\n    ?? docs/Größe.md\n" in printed
 
 
+def test_what_people_have_set_for_git_costs_no_edit(repository: Path, project: Path, tmp_path: Path) -> None:
+    edited = (".vscode/settings.json", ".python-version", "README.md")
+    for name in edited:
+        append(project / name, "# ours\n")
+    adapt_the_workflow(project)
+    commit(project, "Edit")
+    kept = {name: (project / name).read_text() for name in edited}
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "prepare-commit-msg").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "hooks" / "prepare-commit-msg").chmod(0o755)
+    (tmp_path / "new" / "info").mkdir(parents=True)
+    (tmp_path / "new" / "info" / "exclude").write_text("*.md\n")
+    (tmp_path / "ignore").write_text(".vscode/\n.python-version\n")
+    (tmp_path / "gitconfig").write_text(
+        f"[core]\nexcludesFile = {tmp_path}/ignore\nhooksPath = {tmp_path}/hooks\n"
+        f"[init]\ntemplateDir = {tmp_path}/new\n[status]\nshowUntrackedFiles = no\n"
+    )
+    release(repository)
+    status, printed, said = just(project, "update", GIT_CONFIG_GLOBAL=str(tmp_path / "gitconfig"))
+    assert status == 1, said
+    assert {name: (project / name).read_text() for name in edited} == kept
+    assert "\n- `.github/workflows/check.yml`\n" in printed
+    assert conflicts_of(project) == [".github/workflows/check.yml"]
+
+
+def test_an_update_names_the_settings_and_writes_the_documents(repository: Path, project: Path) -> None:
+    replace(repository / "template" / ".env.example.jinja", "# API_CORS_HEADERS=", "# API_NOVELTY=")
+    replace(
+        repository / "template/chassis/src/chassis/http/_tracked_jobs.py", "Get the progress", "Follow the progress"
+    )
+    append(project / ".env", "API_CORS_HEADERS=X-Tenant\n")
+    release(repository)
+    status, printed, said = just(project, "update")
+    assert status == 0, said
+    assert "\n## Settings\n\nNew in .env.example: API_NOVELTY\n" in printed
+    assert "\nGone, and still in your .env: API_CORS_HEADERS\n" in printed
+    assert "Follow the progress" in (project / "openapi.json").read_text()
+
+
 def test_a_relative_address_is_explained(project: Path) -> None:
     text = (project / ".copier-answers.yml").read_text()
     (project / ".copier-answers.yml").write_text(re.sub("_src_path: .*", "_src_path: template", text))
@@ -165,7 +206,9 @@ def test_dropping_the_example_leaves_what_was_never_there(repository: Path, proj
     assert traces_of_the_example(project) == [project / ".env"]
     fresh = start(repository, tmp_path / "fresh", **answers_of(project))
     left = tree(project)
-    documents = {"openapi.json", "asyncapi.json"} if answers_of(project)["events"] == "nats" else {"openapi.json"}
+    documents = {"openapi.json", "messages.json"} | (
+        {"asyncapi.json"} if answers_of(project)["events"] == "nats" else set()
+    )
     assert left.keys() - tree(fresh).keys() == {".dev/secrets", ".env", "uv.lock", *documents}
     for document in documents:
         assert "orders" not in (project / document).read_text()
@@ -173,7 +216,7 @@ def test_dropping_the_example_leaves_what_was_never_there(repository: Path, proj
 
 
 IMPORTS = [
-    "from acme_shop.modules.orders.public import OrderPlaced",
+    "from acme_shop.modules.orders.public import OrderConfirmed",
     "from acme_shop.modules import orders",
     "import acme_shop.modules.notifications.domain",
     "from ..orders import public",
@@ -239,6 +282,19 @@ def test_a_module_beside_the_example_outlives_it(repository: Path, project: Path
     assert just(project, "drop-example")[0] == 0
     assert (project / "src" / "acme_shop" / "modules" / "invoices" / "service.py").exists()
     check(project, start(repository, tmp_path / "fresh", **answers_of(project)))
+
+
+PORTS = ("API_PORT", "API_OPERATIONS_PORT", "WORKER_OPERATIONS_PORT")
+
+
+def test_ctrl_c_ends_development_without_an_error(project: Path) -> None:
+    variables = [f"{name}={port}" for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)]
+    variables += [f"{name}={os.environ[name]}" for name in ("HOME", "PATH")]
+    with Terminal(["/usr/bin/env", *variables, "uv", "run", "just", "dev"], project, columns=120) as terminal:
+        terminal.wait_for("Ctrl-C ends all of it.")
+        terminal.press(CTRL_C)
+        assert terminal.wait_for_end() == 0
+        assert "error" not in terminal.text().lower()
 
 
 @pytest.fixture

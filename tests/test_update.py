@@ -66,7 +66,8 @@ def release(repository: Path) -> None:
     replace(chassis / "REFERENCE.md", "| `precondition-failed`", "| `gone` | 410 | Gone | - |\n| `precondition-failed`")
     (source / "ops" / "_clock.py").write_text('"""The time."""\n')
     (source / "http" / "_cors.py").rename(source / "http" / "_origins.py")
-    replace(source / "http" / "_application.py", "chassis.http._cors", "chassis.http._origins")
+    for importer in ("_application.py", "_protocol.py", "_request_context.py"):
+        replace(source / "http" / importer, "chassis.http._cors", "chassis.http._origins")
     (source / "http" / "migrations" / "chassis_http_0002_clock.py").write_text(
         '"""A clock."""\n\nfrom alembic import op\n\n'
         'revision = "chassis_http_0002"\ndown_revision = "chassis_http_0001"\n'

@@ -15,7 +15,7 @@ async def test_a_placed_order_is_confirmed_and_notified(start: Start, database: 
         location = (await client.post("/v1/orders", json=order(), headers={"Idempotency-Key": "1"})).headers["location"]
         while (await client.get(location)).json()["status"] == "placed":
             await asyncio.sleep(0.05)
-        while await database.pool.fetchval("SELECT count(*) FROM notifications") == 0:
+        while await database.fetchval("SELECT count(*) FROM notifications") == 0:
             await asyncio.sleep(0.05)
     assert (await backend.api.terminate())[0] == 0
     assert (await backend.worker.terminate())[0] == 0

@@ -13,7 +13,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 import chassis
 from chassis.errors import Error
@@ -34,13 +34,24 @@ EXPORTED = {
         "NOT_READY_ERRORS",
         "TransactionConflict",
         "open_database",
+        "reason_of",
     ],
-    "chassis.events": ["IntegrationEvent", "announce", "attributes_of", "nats"],
+    "chassis.events": [
+        "ExternalEvent",
+        "IntegrationEvent",
+        "announce",
+        "attributes_of",
+        "nats",
+        "subject_of",
+        "subscribe",
+        "subscribe_without_transaction",
+    ],
     "chassis.http": [
         "ACCEPTED",
         "Application",
         "Body",
         "CursorInvalid",
+        "IDEMPOTENCY_KEYS",
         "IdempotencyKeyInvalid",
         "IdempotencyKeyRequired",
         "IdempotencyKeyReused",
@@ -77,6 +88,7 @@ EXPORTED = {
     "chassis.identity.api_keys": ["api_keys"],
     "chassis.identity.oidc": ["oidc"],
     "chassis.jobs": [
+        "Beside",
         "Delivery",
         "Event",
         "Handler",
@@ -84,30 +96,33 @@ EXPORTED = {
         "JobNotFound",
         "JobStatus",
         "Message",
+        "NewJob",
         "Outbox",
-        "Publisher",
-        "QUEUE_SQL",
+        "Payload",
+        "Retention",
         "Schedule",
         "Snooze",
+        "Subscription",
         "Task",
         "TrackedJob",
         "TrackedTask",
         "Transaction",
         "Transport",
+        "Worker",
         "add_commands",
         "cron",
         "handle",
         "handle_tracked",
         "handle_without_transaction",
+        "insert",
         "max_connections",
+        "read_payload",
         "tracking",
-        "work",
     ],
     "chassis.ops": [
         "Commands",
         "configure_logs",
         "create_operations",
-        "finish",
         "metrics",
         "principal",
         "request_id",
@@ -115,8 +130,16 @@ EXPORTED = {
         "stop_on_signals",
         "trace_id",
     ],
-    "chassis.outbound": ["CallFailed", "HttpClient", "TargetRefused", "closing_clients"],
-    "chassis.runtime": ["Module", "ModuleError", "Service", "handlers_of", "load_module", "schedules_of"],
+    "chassis.outbound": ["CallFailed", "HttpClient", "TargetRefused", "closing_clients", "reason_of"],
+    "chassis.runtime": [
+        "Module",
+        "ModuleError",
+        "Service",
+        "handlers_of",
+        "load_module",
+        "schedules_of",
+        "subscriptions_of",
+    ],
     "chassis.testing": [
         "Announced",
         "BUSY",
@@ -124,6 +147,7 @@ EXPORTED = {
         "Drain",
         "OK",
         "PlanOf",
+        "Receive",
         "Remote",
         "Respond",
         "Running",
@@ -148,6 +172,7 @@ EXPORTED = {
         "pytest_configure",
         "pytest_configure_node",
         "pytest_unconfigure",
+        "receive",
         "remote",
         "server",
         "service",
@@ -292,7 +317,7 @@ def test_the_reference_has_every_problem_type() -> None:
 def test_the_reference_has_every_metric() -> None:
     found: dict[str, Sequence[str]] = {}
     for metric in vars(metrics).values():
-        if isinstance(metric, Counter | Histogram):
+        if isinstance(metric, Counter | Gauge | Histogram):
             [family] = metric.describe()
             labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # noqa: SLF001  # nothing else tells
             name = f"{family.name}_total" if family.type == "counter" else family.name

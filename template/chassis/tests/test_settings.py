@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field, SecretStr, model_validator
 
 from chassis.runtime import Service
-from chassis.settings import ApiSecrets, EnvironmentSettings, Settings, SettingsError, load
+from chassis.settings import ApiSecrets, EnvironmentSettings, Settings, SettingsError, load, service_links
 from chassis.testing.conventions import missing_in_example
 
 from tests.sample.modules.notes.settings import Settings as SampleSettings
@@ -65,7 +65,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", URL)
     monkeypatch.setenv("API_PORT", "9000")
     settings = load(Settings)
-    assert str(settings.database_url) == URL
+    assert settings.database_url == URL
     assert settings.api_port == 9000
 
 
@@ -126,12 +126,21 @@ def test_settings_that_do_not_go_together_are_said() -> None:
         load(Contradicting)
 
 
-@pytest.mark.parametrize("text", ["", "short", "x" * 64, "changethis-changethis-changethis-0123456789", "{good},short"])
+@pytest.mark.parametrize("text", ["short", "x" * 64, "changethis-changethis-changethis-0123456789", "{good},short"])
 def test_a_secret_that_is_none_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("SIGNING_KEYS", text.format(good=token_urlsafe(32)))
     with pytest.raises(SettingsError) as raised:
         load(ApiSecrets)
     assert str(raised.value).startswith("SIGNING_KEYS is wrong, it accepts: random secrets of 32 characters or more")
+
+
+@pytest.mark.parametrize(("kind", "name"), [(ApiSecrets, "SIGNING_KEYS"), (Settings, "DATABASE_URL")])
+def test_an_empty_value_is_said_to_be_empty(
+    monkeypatch: pytest.MonkeyPatch, kind: type[EnvironmentSettings], name: str
+) -> None:
+    monkeypatch.setenv(name, "")
+    with pytest.raises(SettingsError, match=f"{name} is empty, it accepts: "):
+        load(kind)
 
 
 def test_secrets_are_several_and_stay_out_of_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,9 +157,34 @@ def test_a_variable_may_come_from_a_file_and_the_environment_has_precedence(
     monkeypatch.delenv("DATABASE_URL", raising=False)
     (tmp_path / "DATABASE_URL").write_text(f"{URL}\n", encoding="utf-8")
     monkeypatch.setenv("SECRETS_DIRECTORY", str(tmp_path))
-    assert str(load(Settings).database_url) == URL
+    assert load(Settings).database_url == URL
     monkeypatch.setenv("DATABASE_URL", "postgresql://other@localhost/shop")
-    assert str(load(Settings).database_url) == "postgresql://other@localhost/shop"
+    assert load(Settings).database_url == "postgresql://other@localhost/shop"
+
+
+@pytest.mark.parametrize("text", ["INFO", "info", "Info"])
+def test_a_level_may_be_written_in_capitals(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv("LOG_LEVEL", text)
+    assert load(Settings).log_level == "info"
+
+
+class Paying(EnvironmentSettings):
+    payments_port: int = Field(description="port of the payments")
+    payments_url: str = Field("", description="where payments are")
+
+
+@pytest.mark.parametrize("link", ["tcp://10.0.0.1:80", "udp://10.0.0.1:53", "tcp://[fd00::1]:80"])
+def test_what_kubernetes_sets_for_a_service_of_that_name_is_ignored(monkeypatch: pytest.MonkeyPatch, link: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    for name in ("API_PORT", "PAYMENTS_PORT", "PAYMENTS_URL"):
+        monkeypatch.setenv(name, link)
+    assert load(Settings).api_port == 8000
+    with pytest.raises(SettingsError, match="PAYMENTS_PORT is missing, it accepts: port of the payments"):
+        load(Paying)
+    assert list(service_links([Settings, Paying])) == ["API_PORT", "PAYMENTS_PORT"]
+    monkeypatch.setenv("PAYMENTS_PORT", "9000")
+    assert load(Paying).payments_url == link
 
 
 def test_a_wrong_value_in_a_file_is_named_and_not_repeated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -170,3 +204,50 @@ def test_a_directory_of_secrets_that_is_missing_is_named_in_one_line(
     with pytest.raises(SettingsError) as raised:
         load(Settings)
     assert str(raised.value) == f"SECRETS_DIRECTORY is wrong, {missing} is not a directory"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///shop?host=/run/postgresql",
+        "postgresql://shop@/shop?host=/cloudsql/project:region:instance",
+        "postgresql://shop@%2Frun%2Fpostgresql/shop",
+        "postgres://shop:secret@one:5432,two,[::1]:5433/shop?target_session_attrs=read-write",
+        "postgresql://one/shop?sslmode=require&application_name=shop&options=-c%20search_path%3Dshop",
+    ],
+)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_LISTEN_URL"])
+def test_what_libpq_accepts_is_accepted(monkeypatch: pytest.MonkeyPatch, url: str, name: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv(name, url)
+    assert getattr(load(Settings), name.lower()) == url
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ("channel_binding=require", "remove the parameter channel_binding, which is not supported"),
+        ("sslmode=require&connect_timeout=5", "remove the parameter connect_timeout, which is not supported"),
+        ("keepalives=1", "remove the parameter keepalives, which is not supported"),
+        ("sslmode=verify-fully", "sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full"),
+        ("target_session_attrs=any&sslrootcert=system", "sslrootcert names no file that can be read"),
+        ("target_session_attrs=rw", "target_session_attrs must be one of any, primary, standby, prefer-standby"),
+    ],
+)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_LISTEN_URL"])
+def test_a_parameter_that_would_be_ignored_is_named(
+    monkeypatch: pytest.MonkeyPatch, parameters: str, said: str, name: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv(name, f"{URL}?{parameters}")
+    with pytest.raises(SettingsError) as raised:
+        load(Settings)
+    assert str(raised.value).startswith(f"{name} is wrong: {said}")
+
+
+@pytest.mark.parametrize("url", ["postgresql://shop:pa?ss&secret@one/shop", "postgresql://one:secret/shop", f"{URL}#x"])
+def test_a_password_that_is_not_encoded_is_not_repeated(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(SettingsError) as raised:
+        load(Settings)
+    assert str(raised.value) == "DATABASE_URL is wrong, it accepts: postgresql://user:password@host:port/name"

@@ -53,14 +53,16 @@ class Unauthorized(Error):
 
 
 class Forbidden(Error):
-    """The credential is valid but does not grant access; `scopes` are the required ones."""
+    """The credential is valid but does not grant access; `scopes` are the required ones, `missing` those it lacks."""
 
     status = 403
     title = "Forbidden"
     sends = ("WWW-Authenticate",)
 
-    def __init__(self, scopes: Sequence[str] = ()) -> None:
-        super().__init__("The credential lacks a required scope." if scopes else None)
+    def __init__(self, scopes: Sequence[str] = (), missing: Sequence[str] = ()) -> None:
+        lacking = missing or scopes
+        noun = "scope" if len(lacking) == 1 else "scopes"
+        super().__init__(f"The credential lacks the {noun} {' and '.join(lacking)}." if scopes else None)
         self.scopes = scopes
 
     def headers(self) -> dict[str, str]:

@@ -1,20 +1,27 @@
 """Settings, read from environment variables or from mounted files."""
 
 import os
+import re
+import ssl
+from collections.abc import Iterable, Iterator
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AnyUrl, BeforeValidator, Field, SecretBytes, SecretStr, UrlConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, SecretBytes, SecretStr, model_validator
 from pydantic_core import ErrorDetails, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettingsError
 
+from chassis._certificates import check_certificates, check_folders
+from chassis._database_url import REFUSED, check_database_url
+
 type Port = Annotated[int, Field(ge=1, le=65535)]
-type DatabaseUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["postgresql", "postgres"], host_required=True)]
 type Seconds = Annotated[float, Field(gt=0, le=3600)]
+# Kubernetes sets API_PORT=tcp://10.0.0.1:80 in each pod beside a Service called `api`.
+SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
 def _split(text: object) -> object:
@@ -43,6 +50,12 @@ def _address(secret: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
     return secret
 
 
+def _listen_url(text: str) -> str:
+    return text if text in {"", "none"} else check_database_url(text)
+
+
+type DatabaseUrl = Annotated[str, AfterValidator(check_database_url)]
+type ListenUrl = Annotated[str, AfterValidator(_listen_url)]
 type Rate = Annotated[str, AfterValidator(_rate)]
 type RedisUrl = Annotated[SecretStr, AfterValidator(partial(_address, schemes=("redis", "rediss", "unix")))]
 # A URL that often contains a password or a token.
@@ -62,9 +75,32 @@ class EnvironmentSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _ignore_service_links(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if not _is_service_link(name, value)}
+
+
+def _is_service_link(name: str, value: object) -> bool:
+    return name.lower().endswith("_port") and isinstance(value, str) and bool(SERVICE_LINK.fullmatch(value))
+
+
+def service_links(settings: Iterable[type[EnvironmentSettings]]) -> Iterator[str]:
+    """Name the variables of these settings that Kubernetes has set for a Service, which `load` ignores."""
+    names = (name.upper() for kind in settings for name in kind.model_fields)
+    return (name for name in names if _is_service_link(name, os.environ.get(name)))
+
 
 class Settings(EnvironmentSettings):
     database_url: DatabaseUrl = Field(description="postgresql://user:password@host:port/name")
+    database_listen_url: ListenUrl = Field(
+        "",
+        description="direct connection for LISTEN and migrate, if DATABASE_URL is a pooler in transaction mode; "
+        "empty uses DATABASE_URL, none polls every second",
+    )
+    database_statement_cache: int = Field(
+        100, ge=0, le=10_000, description="prepared statements per connection; 0 for a pooler that does not track them"
+    )
     database_pool_size: int = Field(
         10, ge=2, le=1000, description="maximum number of connections of the API, 2 to 1000"
     )
@@ -100,14 +136,19 @@ class Settings(EnvironmentSettings):
         10, description="seconds after which the jobs of an unresponsive worker are given to another"
     )
     retention_days: int = Field(
-        30, ge=1, le=3650, description="days to keep the inbox, the queue log and tracked jobs, 1 to 3650"
+        30,
+        ge=1,
+        le=3650,
+        description="days to keep the progress of tracked jobs and the ids of received events, 1 to 3650",
     )
 
     shutdown_delay: float = Field(
         0, ge=0, le=60, description="seconds the API keeps serving after SIGTERM while /readyz fails, 0 to 60"
     )
     shutdown_timeout: Seconds = Field(20, description="seconds to finish running work after SIGTERM")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = Field(
+        "info", description="debug, info, warning or error"
+    )
     log_format: Literal["json", "console"] = Field("json", description="json, or console for development")
 
 
@@ -124,6 +165,7 @@ def _strong(secret: SecretBytes) -> SecretBytes:
 
 
 type Secret = Annotated[SecretBytes, Field(min_length=32), AfterValidator(_strong)]
+type FieldName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 type Origin = Annotated[str, Field(pattern=r"^https?://[^/*\s]+$")]
 
 
@@ -138,6 +180,7 @@ class EdgeSettings(EnvironmentSettings):
     api_body_limit: int = Field(1_048_576, ge=1, description="maximum size of a request body in bytes")
     api_body_timeout: Seconds = Field(10, description="seconds to receive a request body")
     api_head_timeout: Seconds = Field(10, description="seconds to receive the request line and headers")
+    api_send_timeout: Seconds = Field(30, description="seconds in which a client must read some of a pending response")
     api_connections: int = Field(1000, ge=1, description="maximum number of open connections; further ones receive 503")
     api_trusted_proxies: Networks = Field(
         (),
@@ -146,6 +189,9 @@ class EdgeSettings(EnvironmentSettings):
     api_cors_origins: CommaSeparated[Origin] = Field(
         (),
         description="origins, comma-separated, allowed to call the API from a browser, for example https://example.org",
+    )
+    api_cors_headers: CommaSeparated[FieldName] = Field(
+        (), description="request header fields, comma-separated, that a page may send besides those of the chassis"
     )
 
 
@@ -157,6 +203,20 @@ class HttpClientSettings(EnvironmentSettings):
     http_client_allowed_networks: Networks = Field(
         (), description="private networks that outbound calls may reach, comma-separated, for example 10.1.0.0/16"
     )
+    ssl_cert_file: Annotated[str, AfterValidator(check_certificates)] = Field(
+        "",
+        description="PEM file of the certificate authorities that outbound calls trust, in place of the system's file",
+    )
+    ssl_cert_dir: Annotated[str, AfterValidator(check_folders)] = Field(
+        "", description="folder of such files, prepared by openssl rehash, in place of the system's folder"
+    )
+
+    def tls(self) -> ssl.SSLContext:
+        """Return the context of outbound calls. OpenSSL reads the two variables, but ignores what it cannot read."""
+        context = ssl.create_default_context()
+        if self.ssl_cert_file or self.ssl_cert_dir:  # they may be set in SECRETS_DIRECTORY, which OpenSSL does not know
+            context.load_verify_locations(self.ssl_cert_file or None, self.ssl_cert_dir or None)
+        return context
 
 
 def load[S: EnvironmentSettings](settings: type[S]) -> S:
@@ -181,6 +241,10 @@ def _problem(settings: type[EnvironmentSettings], error: ErrorDetails) -> str:
     """Describe one error; a validator of the whole class names no variable."""
     name = str(error["loc"][0]) if error["loc"] else ""
     field = settings.model_fields.get(name)
+    if error["type"] == REFUSED:
+        return f"{name.upper()} is wrong: {error['msg']}"
     if field is None:
         return f"{settings.__module__}.{settings.__name__} does not accept what is set {name}".rstrip()
-    return f"{name.upper()} is {'missing' if error['type'] == 'missing' else 'wrong'}, it accepts: {field.description}"
+    is_empty = error["input"] in ("", b"", [], ())
+    state = "missing" if error["type"] == "missing" else "empty" if is_empty else "wrong"
+    return f"{name.upper()} is {state}, it accepts: {field.description}"

@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
-from chassis.data import migration
-from chassis.data.migration import ATTEMPTS, MigrationError, configuration, migrate
+from chassis.data import migration, open_database
+from chassis.data.migration import ATTEMPTS, LOCK, MigrationError, configuration, migrate
 from chassis.identity.api_keys import api_keys
 from chassis.settings import Settings, SettingsError
+from chassis.testing._databases import execute, in_database
 
 from tests.sample.service import service
 
@@ -63,7 +66,7 @@ def newer(folder: Path, statement: str) -> Mapping[str, Path]:
 
 
 async def schema(settings: Settings) -> list[tuple[object, ...]]:
-    connection = await asyncpg.connect(str(settings.database_url))
+    connection = await asyncpg.connect(settings.database_url)
     rows = await connection.fetch(SCHEMA)
     await connection.close()
     return [tuple(row) for row in rows if "alembic_version" not in "".join(row)]
@@ -124,6 +127,13 @@ async def test_a_newer_revision_of_one_owner_is_applied_beside_the_rest(empty: S
     assert ("column", "notes", "title") in {row[:3] for row in await schema(empty)}
 
 
+async def test_a_folder_may_have_a_percent_sign_and_a_space_in_its_name(empty: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "100%(done) %s"
+    folder.mkdir()
+    await migrate(empty, newer(folder, "ALTER TABLE notes ADD COLUMN title text"))
+    assert any("title" in row for row in await schema(empty))
+
+
 async def test_every_revision_has_limits(empty: Settings, tmp_path: Path) -> None:
     """A revision notes what holds for it; the one before has set itself others."""
     limits = "SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement"
@@ -132,7 +142,7 @@ async def test_every_revision_has_limits(empty: Settings, tmp_path: Path) -> Non
     after = after.replace("notes_0002", "notes_0003").replace("notes_0001", "notes_0002")
     (tmp_path / "notes_0003_limits.py").write_text(after)
     await migrate(empty, owners)
-    connection = await asyncpg.connect(str(empty.database_url))
+    connection = await asyncpg.connect(empty.database_url)
     row = await connection.fetchrow("SELECT lock, statement FROM limits")
     await connection.close()
     assert row is not None
@@ -147,7 +157,7 @@ async def test_a_locked_table_is_tried_again_a_limited_number_of_times(
     owners = newer(tmp_path, "ALTER TABLE notes ADD COLUMN title text")
     monkeypatch.setattr(migration, "LIMITS", {"lock_timeout": "50ms", "statement_timeout": "5s"})
     attempts = 0
-    connection = await asyncpg.connect(str(empty.database_url))
+    connection = await asyncpg.connect(empty.database_url)
     transaction = connection.transaction()
     await transaction.start()
     await connection.execute("SELECT FROM notes")
@@ -191,3 +201,49 @@ async def test_a_revision_that_is_not_there_is_named(empty: Settings) -> None:
 async def test_a_database_that_is_away_is_reported_with_its_variable(url: str) -> None:
     with pytest.raises(SettingsError, match="DATABASE_URL"):
         await migrate(Settings.model_validate({"database_url": url}), OWNERS)
+
+
+async def test_a_password_that_is_refused_is_reported_in_one_line(empty: Settings) -> None:
+    parts = urlsplit(empty.database_url)
+    url = parts._replace(netloc=f"postgres:guessed@{parts.hostname}:{parts.port}").geturl()
+    with pytest.raises(SettingsError, match="password authentication failed") as raised:
+        await migrate(Settings.model_validate({"database_url": url}), OWNERS)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+async def test_a_role_that_may_not_create_tables_is_reported_in_one_line(empty: Settings) -> None:
+    role = f"reader_{token_hex(4)}"
+    await execute(empty.database_url, f"CREATE ROLE {role} LOGIN PASSWORD 'right'")
+    parts = urlsplit(empty.database_url)
+    url = parts._replace(netloc=f"{role}:right@{parts.hostname}:{parts.port}").geturl()
+    try:
+        with pytest.raises(MigrationError, match=r"^permission denied for schema public") as raised:
+            await migrate(Settings.model_validate({"database_url": url}), OWNERS)
+    finally:
+        await execute(empty.database_url, f"DROP ROLE {role}")
+    assert len(str(raised.value).splitlines()) == 1
+
+
+async def test_a_database_that_is_not_utf8_is_reported_with_what_to_do(empty: Settings) -> None:
+    name = f"latin_{token_hex(4)}"
+    await execute(empty.database_url, f"CREATE DATABASE {name} ENCODING LATIN1 LOCALE 'C' TEMPLATE template0")
+    latin = Settings.model_validate({"database_url": in_database(empty.database_url, name)})
+    try:
+        with pytest.raises(SettingsError, match="encoding LATIN1: create it with ENCODING 'UTF8'"):
+            await migrate(latin, OWNERS)
+        async with open_database(latin) as database:
+            assert not await database.ready()
+    finally:
+        await execute(empty.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_a_wait_for_another_migration_is_said_and_has_a_limit(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(migration, "WAIT_SECONDS", 0.2)
+    other = await asyncpg.connect(empty.database_url)
+    await other.fetchval(LOCK)
+    with pytest.raises(MigrationError, match="pg_locks"):
+        await migrate(empty, OWNERS)
+    await other.close()
+    assert capsys.readouterr().err == "Waiting for another migration.\n"

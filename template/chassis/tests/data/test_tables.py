@@ -9,7 +9,6 @@ from chassis.testing.conventions import keys_across, owners_of_tables
 from tests.sample.service import service
 
 OWNERS = {**service.migrations, **api_keys.migrations}
-QUEUE = {"pgqueuer", "pgqueuer_log", "pgqueuer_schedules", "pgqueuer_statistics"}
 OTHER = """
 from alembic import op
 
@@ -27,12 +26,8 @@ def upgrade() -> None:
 async def test_every_table_has_an_owner_and_those_of_the_chassis_its_prefix(empty: Settings) -> None:
     owner_of = await owners_of_tables(empty, OWNERS)
     assert set(owner_of.values()) == OWNERS.keys()
-    assert {name for name in owner_of if name.startswith("pgqueuer")} == QUEUE
     for name, owner in owner_of.items():
-        if name in QUEUE:
-            assert owner == "chassis_jobs"
-        else:
-            assert name.startswith("chassis_") is owner.startswith("chassis_"), name
+        assert name.startswith("chassis_") is owner.startswith("chassis_"), name
     assert await keys_across(empty, owner_of) == []
 
 

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from chassis.dev import asyncapi
 from chassis.dev.documents import DocumentError
-from chassis.events import IntegrationEvent
+from chassis.events import ExternalEvent, IntegrationEvent, subscribe
+from chassis.jobs import Transaction
 from chassis.runtime import Service
 
 type Json = dict[str, Any]
@@ -32,21 +33,52 @@ class ThingMadeToo(IntegrationEvent):
     kind = "things.made.v1"
 
 
+class ThingSold(ExternalEvent):
+    """A thing was sold."""
+
+    price: int
+
+
+async def count(_sold: ThingSold, _transaction: Transaction) -> None:
+    """Do nothing."""
+
+
+async def praise(_sold: ThingSold, _transaction: Transaction) -> None:
+    """Do nothing."""
+
+
+SUBSCRIPTIONS = [subscribe("shop.things.sold.v1", ThingSold, function) for function in (count, praise)]
+
+
 def described() -> Json:
-    return deepcopy(asyncapi.document([ThingMade]))
+    return deepcopy(asyncapi.document([ThingMade], SUBSCRIPTIONS))
 
 
 def test_an_event_has_a_channel_with_its_headers_and_its_payload(service: Service) -> None:
     document = described()
     assert document["info"]["title"] == service.title
-    assert document["channels"]["things.made.v1"]["address"] == f"{service.name}.events.things.made.v1"
-    [operation] = document["operations"].values()
-    assert operation["action"] == "send"
+    assert document["channels"]["things.made.v1"]["address"] == f"events.{service.name}.things.made.v1"
+    assert document["operations"]["announce.things.made.v1"]["action"] == "send"
     message = document["components"]["messages"]["things.made.v1"]
     assert message["summary"] == "A thing was made."
     assert message["headers"]["properties"]["ce-type"] == {"const": f"{service.name}.things.made.v1"}
     assert message["payload"] == {"$ref": "#/components/schemas/ThingMade"}
     assert document["components"]["schemas"]["ThingMade"]["properties"]["thing_id"]["format"] == "uuid"
+
+
+def test_a_subscription_has_an_operation_for_each_handler() -> None:
+    document = described()
+    channel = document["channels"]["shop.things.sold.v1"]
+    assert channel["address"] == "events.shop.things.sold.v1"
+    assert list(channel["messages"]) == ["dev.count", "dev.praise"]
+    assert document["operations"]["handle.dev.count"]["action"] == "receive"
+    message = document["components"]["messages"]["dev.count"]
+    assert (message["name"], message["summary"]) == ("shop.things.sold.v1", "A thing was sold.")
+    assert message["payload"] == {"$ref": "#/components/schemas/ThingSold"}
+
+
+def test_what_this_service_no_longer_subscribes_to_breaks_nobody() -> None:
+    assert asyncapi.breaks(described(), asyncapi.document([ThingMade], [])) == []
 
 
 def test_every_reference_leads_somewhere() -> None:

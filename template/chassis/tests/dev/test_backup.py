@@ -15,6 +15,10 @@ from chassis.testing._databases import Server, execute, in_database
 
 from tests.sample.modules.notes import service
 
+KEEP_ANSWER = r"""
+    INSERT INTO chassis_idempotency_keys (principal, route, key, fingerprint, status, headers, body)
+    VALUES ('alice', 'POST /v1/notes', 'a', '\x00ff', 201, '[]', '\x00ff')
+"""
 ELSEWHERE = "postgresql://postgres@database.example.org/shop"
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
 SCHEMA = """
@@ -48,8 +52,8 @@ async def test_a_backup_can_be_restored_whole(
     async with outbox.transaction() as transaction:
         await service.take(transaction, "alice", "'; quoted \\ and ü 🏳️‍🌈")
         await service.take(transaction, "alice", "another")
-    await database.pool.execute("INSERT INTO chassis_inbox (message_id, handler) VALUES (gen_random_uuid(), 'test')")
-    url, file, name = str(settings.database_url), tmp_path / "today.dump", f"{server.template}_restored"
+    await database.execute(KEEP_ANSWER)
+    url, file, name = settings.database_url, tmp_path / "today.dump", f"{server.template}_restored"
     backup.backup(url, str(file))
     try:
         backup.restore(url, str(file), "--into", name, "--elsewhere")
@@ -57,19 +61,19 @@ async def test_a_backup_can_be_restored_whole(
     finally:
         await execute(server.url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     assert restored == await content(url)
-    assert len(restored["notes"]) == len(restored["pgqueuer"]) // 2 == 2
+    assert len(restored["notes"]) == len(restored["chassis_jobs"]) // 2 == 2
 
 
 async def test_a_database_that_is_not_empty_is_left_alone(
     settings: Settings, database: Database, tmp_path: Path
 ) -> None:
-    url, file = str(settings.database_url), tmp_path / "today.dump"
+    url, file = settings.database_url, tmp_path / "today.dump"
     backup.backup(url, str(file))
-    await database.pool.execute("INSERT INTO chassis_inbox (message_id, handler) VALUES (gen_random_uuid(), 'test')")
+    await database.execute(KEEP_ANSWER)
     for arguments in ([], ["--into", urlsplit(url).path[1:]]):
         with pytest.raises(postgres.PostgresError, match=r"is not empty|already exists"):
             backup.restore(url, str(file), "--elsewhere", *arguments)
-    assert await database.pool.fetchval("SELECT count(*) FROM chassis_inbox") == 1
+    assert await database.fetchval("SELECT count(*) FROM chassis_idempotency_keys") == 1
 
 
 def test_a_database_elsewhere_is_restored_into_on_demand_only(tmp_path: Path) -> None:

@@ -39,7 +39,17 @@ def test_a_database_on_this_machine_may_be_emptied(host: str) -> None:
     environment.require_local(f"postgresql://shop:secret@{host}/shop")
 
 
-@pytest.mark.parametrize("host", ["db.example.org", "localhost.example.org", "10.0.0.1", ""])
+def test_one_behind_a_socket_is_on_this_machine() -> None:
+    environment.require_local("postgresql:///shop?host=/run/postgresql")
+    environment.require_local("postgresql://shop@%2Frun%2Fpostgresql/shop")
+
+
+@pytest.mark.parametrize("host", ["db.example.org", "localhost.example.org", "10.0.0.1", "", "localhost:1,10.0.0.1:2"])
 def test_one_elsewhere_is_neither_emptied_nor_filled(host: str) -> None:
     with pytest.raises(postgres.PostgresError, match="only one on this machine is emptied or filled"):
         environment.require_local(f"postgresql://shop:secret@{host}/shop")
+
+
+def test_a_host_among_the_parameters_counts_as_well() -> None:
+    with pytest.raises(postgres.PostgresError, match=r"names db\.example\.org"):
+        environment.require_local("postgresql://localhost/shop?host=db.example.org")

@@ -29,6 +29,7 @@ def document() -> dict[str, Any]:
     """Describe one route; each call gives another copy."""
     operation = {
         "tags": ["things"],
+        "summary": "Order a thing",
         "parameters": [{"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 100}}],
         "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ordered"}}}},
         "responses": {

@@ -1,5 +1,6 @@
 """The PostgreSQL of development: where it comes from, and that it runs for as long as somebody uses it."""
 
+import os
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -66,3 +67,24 @@ def test_the_development_database_belongs_to_the_project(monkeypatch: pytest.Mon
     monkeypatch.setattr(postgres, "AS_ROOT", False)
     monkeypatch.setattr(postgres, "project_folder", lambda: tmp_path)
     assert postgres.development_cluster().folder == tmp_path / ".dev" / "postgres"
+
+
+async def test_variables_of_libpq_do_not_reach_a_server_of_our_own(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = {
+        "PGCHANNELBINDING": "require",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGOPTIONS": "-c nonsense=on",
+        "PGREQUIREAUTH": "none",
+        "PGSERVICE": "elsewhere",
+        "PGSSLMODE": "require",
+        "PGTARGETSESSIONATTRS": "standby",
+    }
+    for name, value in elsewhere.items():
+        monkeypatch.setenv(name, value)
+    with postgres.database("one") as url:
+        assert postgres.psql(url, "-c", "SELECT 1", quiet=True) == 0
+        await (await asyncpg.connect(url)).close()
+    assert elsewhere.keys().isdisjoint(os.environ)
+    assert cluster.folder.exists()

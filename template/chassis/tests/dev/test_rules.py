@@ -15,6 +15,7 @@ DOCUMENT: dict[str, Any] = {
         "/v1/small-things/{thing_id}": {
             "put": {
                 "tags": ["things"],
+                "summary": "Change a thing",
                 "parameters": [{"in": "path", "name": "thing_id", "schema": {"type": "string", "format": "uuid"}}],
                 "requestBody": {"content": CONTENT},
                 "responses": {"200": {"content": CONTENT}, "422": {"content": {"application/problem+json": {}}}},
@@ -55,6 +56,12 @@ def test_an_operation_without_a_tag_is_named() -> None:
     made = document()
     operation(made)["tags"] = []
     assert findings(made) == [f"{WHERE}: give its router a tag"]
+
+
+def test_an_operation_that_does_not_say_what_it_does_is_named() -> None:
+    made = document()
+    operation(made)["summary"] = "Put"
+    assert findings(made) == [f'{WHERE}: say what it does, as in summary="Get an invoice"']
 
 
 @pytest.mark.parametrize(
@@ -98,6 +105,12 @@ def test_a_shared_answer_without_an_example_is_named() -> None:
 @pytest.mark.parametrize("field", [TEXT | {"examples": ["a"]}, {"enum": ["a"]}, {"type": "string", "format": "uuid"}])
 def test_examples_of_all_fields_are_enough(field: dict[str, Any]) -> None:
     assert findings(document(examples=None, properties={"text": field})) == []
+
+
+def test_an_example_beside_a_reference_is_enough() -> None:
+    made = document(examples=None, properties={"text": {"$ref": "#/components/schemas/Text", "examples": ["a"]}})
+    made["components"]["schemas"]["Text"] = TEXT
+    assert findings(made) == []
 
 
 @pytest.mark.parametrize("example", [{"text": 1}, {"text": "too long a text"}])

@@ -12,7 +12,7 @@ from chassis.runtime import Service
 
 type Plant = Callable[[str, str], Mapping[str, Path]]
 
-OWNERS = ("chassis_jobs", "chassis_http", "notes")
+OWNERS = ("chassis_jobs", "chassis_http", "chassis_events", "notes")
 # The rules are the file of the project that the chassis is a folder of.
 PROJECT = Path(__file__).resolve().parents[3]
 REVISION = """

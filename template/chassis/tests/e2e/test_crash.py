@@ -22,9 +22,9 @@ SLOW_COMMITS = """
 @pytest.fixture
 async def slow_commits(database: Database) -> AsyncGenerator[None]:
     """Let each commit take long enough for a kill to come between it and an answer that was too early."""
-    await database.pool.execute(SLOW_COMMITS)
+    await database.execute(SLOW_COMMITS)
     yield
-    await database.pool.execute("DROP FUNCTION wait CASCADE")
+    await database.execute("DROP FUNCTION wait CASCADE")
 
 
 @pytest.mark.usefixtures("slow_commits")
@@ -65,7 +65,7 @@ async def take_until_killed(backend: Backend, *, answers_before: int) -> Sequenc
 
 
 async def texts(database: Database) -> list[str]:
-    return [row["text"] for row in await database.pool.fetch("SELECT text FROM notes")]
+    return [row["text"] for row in await database.fetch("SELECT text FROM notes")]
 
 
 async def take_all(backend: Backend) -> list[int]:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 from httpx import AsyncClient, Response
 from uuid_utils.compat import uuid7
@@ -13,15 +14,18 @@ from chassis.data import Database
 from chassis.jobs import Outbox
 from chassis.testing import Backend, Running, Start
 
-from tests.sample.modules.notes.messages import Explode
+from tests.sample.modules.notes.messages import Explode, NoteTaken
 
 WAIT_SECONDS = 30
 DOCS = ("/docs", "/redoc", "/openapi.json")
 WAITING = """
     SELECT count(*) = 8 FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO chassis_inbox%'
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'UPDATE notes SET counted%'
 """
-RETRIED = "SELECT attempts, execute_after > updated AS waits FROM pgqueuer WHERE attempts > 0 AND status = 'queued'"
+RETRIED = """
+    SELECT attempt, run_at > (errors -> -1 ->> 'at')::timestamptz AS waits FROM chassis_jobs
+    WHERE attempt > 0 AND worker IS NULL AND dead_at IS NULL
+"""
 SCHEDULED = "SELECT name, expression FROM chassis_schedules WHERE due_at IS NOT NULL"
 
 
@@ -119,16 +123,19 @@ async def test_connections_are_limited_and_docs_are_hidden_as_the_settings_say(s
             assert (await reader.read()).startswith(b"HTTP/1.1 503")
 
 
-async def test_the_pool_of_the_worker_has_room_for_its_jobs(start: Start, database: Database) -> None:
+async def test_the_pool_of_the_worker_has_room_for_its_jobs(start: Start, database: Database, outbox: Outbox) -> None:
     """As many jobs as WORKER_CONCURRENCY wait for a lock at once, each in a transaction of its own."""
     variables = {"WORKER_CONCURRENCY": "8", "DATABASE_POOL_SIZE": "2", "DATABASE_STATEMENT_TIMEOUT": "60"}
     backend = await start("notes:write", **variables)
-    async with client_of(backend) as client, database.transaction() as connection:
-        await connection.execute("LOCK TABLE chassis_inbox")
-        for number in range(8):
-            assert (await take(client, str(number))).status_code == 201
-        await until(lambda: database.pool.fetchval(WAITING))
-    await until(lambda: database.pool.fetchval("SELECT count(*) = 0 FROM pgqueuer"))
+    async with client_of(backend) as client:
+        note_id = UUID((await take(client, "wanted by all")).json()["id"])
+    async with database.transaction() as connection:
+        await connection.execute("SELECT FROM notes WHERE id = $1 FOR UPDATE", note_id)
+        async with outbox.transaction() as transaction:
+            await transaction.publish(*(NoteTaken(note_id=note_id) for _ in range(8)))
+        await until(lambda: database.fetchval(WAITING))
+    await until(lambda: database.fetchval("SELECT count(*) = 0 FROM chassis_jobs"))
+    assert await database.fetchval("SELECT counted FROM notes") == 9
 
 
 async def test_a_dead_letter_is_counted_as_one(start: Start, outbox: Outbox) -> None:
@@ -141,13 +148,13 @@ async def test_a_dead_letter_is_counted_as_one(start: Start, outbox: Outbox) -> 
 async def test_a_failed_attempt_is_retried_later(start: Start, outbox: Outbox, database: Database) -> None:
     await start("", WORKER_MAX_ATTEMPTS="10")
     await explode(outbox)
-    row = await until(lambda: database.pool.fetchrow(RETRIED))
+    row = await until(lambda: database.fetchrow(RETRIED))
     assert row["waits"], row
 
 
 async def test_a_schedule_of_a_module_is_registered_and_ticks(start: Start, database: Database) -> None:
     backend = await start("")
-    row = await until(lambda: database.pool.fetchrow(SCHEDULED))
+    row = await until(lambda: database.fetchrow(SCHEDULED))
     assert tuple(row) == ("notes.Tidy", "0 4 1 1 *")
-    await database.pool.execute("UPDATE chassis_schedules SET due_at = now()")
+    await database.execute("UPDATE chassis_schedules SET due_at = now()")
     await until_counted(backend.worker, 'jobs_total{job="notes.tidy",outcome="done"} 1.0')

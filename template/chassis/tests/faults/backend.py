@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import time_machine
 
+from chassis.events import nats
 from chassis.identity.oidc import oidc
 from chassis.runtime import Service
 
@@ -18,6 +19,7 @@ service = Service(
     title="Sample",
     description="A service that takes notes.",
     auth=oidc,
+    events=nats,
     package="tests.sample",
     only=["tests.sample.modules.notes", *ADDED],
 )

@@ -32,7 +32,7 @@ TABLES = """
     CREATE TABLE fixes (at timestamptz NOT NULL DEFAULT now());
 """
 DONE = "SELECT id FROM effects"
-LEFT = "SELECT count(*) FROM pgqueuer WHERE status <> 'failed'"
+LEFT = "SELECT count(*) FROM chassis_jobs WHERE dead_at IS NULL"
 
 type Record = Callable[..., None]
 
@@ -115,7 +115,7 @@ async def publish(outbox: Outbox, ledger: Ledger, messages: Sequence[Message]) -
 
 
 async def done(database: Database) -> Sequence[UUID]:
-    return [row["id"] for row in await database.pool.fetch(DONE)]
+    return [row["id"] for row in await database.fetch(DONE)]
 
 
 async def settled(database: Database, ledger: Ledger, seconds: float = 30) -> None:
@@ -137,7 +137,7 @@ async def _is_settled(database: Database, ledger: Ledger) -> bool:
 
 async def left(database: Database) -> int:
     """Count the jobs that are neither done nor dead letters."""
-    count: int = await database.pool.fetchval(LEFT)
+    count: int = await database.fetchval(LEFT)
     return count
 
 

@@ -5,6 +5,7 @@ import socket
 import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Literal
 
 SLOW_SECONDS = 0.05
@@ -61,6 +62,19 @@ async def proxy(target: int) -> AsyncGenerator[Proxy]:
     made = Proxy(target)
     server = await asyncio.start_server(made.accept, "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        made.turn("resets")
+        server.close()
+
+
+@asynccontextmanager
+async def socket_proxy(target: int, folder: Path) -> AsyncGenerator[Proxy]:
+    """Listen on a socket in a folder, which has the name that clients of PostgreSQL give it."""
+    made = Proxy(target)
+    made.port = target
+    server = await asyncio.start_unix_server(made.accept, folder / f".s.PGSQL.{target}")
     try:
         yield made
     finally:

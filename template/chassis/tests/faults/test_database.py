@@ -112,7 +112,7 @@ async def test_callers_soon_get_503_and_the_api_recovers_by_itself(
         for outage in OUTAGES:
             caller = Caller(api, credential)
             recovery, beside = await through(outage, caller, between)
-            taken = [row["text"] for row in await database.pool.fetch(TAKE)]
+            taken = [row["text"] for row in await database.fetch(TAKE)]
             record(caller.ledger, taken, recovery, f"{outage}: {beside}")
 
 

@@ -34,7 +34,7 @@ async def test_a_rolling_restart_fails_no_request(fleet: Fleet, database: Databa
             for _ in range(RESTARTS):
                 await replace_oldest(between, fleet)
             stop.set()
-    record(ledger, [row["text"] for row in await database.pool.fetch(TAKEN)], beside=f"{RESTARTS} restarts")
+    record(ledger, [row["text"] for row in await database.fetch(TAKEN)], beside=f"{RESTARTS} restarts")
 
 
 async def replace_oldest(between: Balancer, fleet: Fleet) -> None:

@@ -48,11 +48,11 @@ async def test_workers_whose_clocks_are_wrong_keep_leases_and_times(
     longer_than_a_lease = [WriteEffect(seconds=4) for _ in range(6)]
     await publish(outbox, ledger, [*longer_than_a_lease, *(WriteEffect() for _ in range(50))])
     delay, delayed = timedelta(seconds=2), WriteEffect()
-    due = await database.pool.fetchval(NOW) + delay
+    due = await database.fetchval(NOW) + delay
     async with outbox.transaction() as transaction:
         await transaction.enqueue(delayed, delay=delay)
     ledger.acknowledged.add(delayed.id)
     await settled(database, ledger)
     record(ledger, await done(database))
-    assert await database.pool.fetchval(DUE, delayed.id, due)
+    assert await database.fetchval(DUE, delayed.id, due)
     assert attempts(fleet) == {1}

@@ -21,17 +21,17 @@ NOTE_TICKS = """
     CREATE TABLE ticks (at timestamptz NOT NULL DEFAULT now(), id uuid NOT NULL);
     CREATE FUNCTION note_tick() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         PERFORM pg_sleep(0.6);
-        INSERT INTO ticks (id) VALUES ((convert_from(NEW.payload, 'UTF8')::jsonb ->> 'id')::uuid);
+        INSERT INTO ticks (id) VALUES (NEW.message_id);
         RETURN NULL;
     END $$;
-    CREATE TRIGGER note_tick AFTER INSERT ON pgqueuer
-        FOR EACH ROW WHEN (NEW.entrypoint = 'ticks.tick') EXECUTE FUNCTION note_tick();
+    CREATE TRIGGER note_tick AFTER INSERT ON chassis_jobs
+        FOR EACH ROW WHEN (NEW.handler = 'ticks.tick') EXECUTE FUNCTION note_tick();
 """
 TICKS = "SELECT id, floor(extract(epoch FROM at) / $1)::bigint AS number FROM ticks ORDER BY at"
 
 
 async def test_each_tick_queues_its_task_once(fleet: Fleet, database: Database, record: Record) -> None:
-    await database.pool.execute(NOTE_TICKS)
+    await database.execute(NOTE_TICKS)
     workers = [await fleet.start("worker", variables=ticking(place)) for place in range(WORKERS)]
     places, kills = cycle(range(WORKERS)), list[int]()
 
@@ -43,12 +43,12 @@ async def test_each_tick_queues_its_task_once(fleet: Fleet, database: Database, 
 
     async with going_on((KILL_EVERY, kill_next)):
         await asyncio.sleep(SECONDS)
-    rows = await database.pool.fetch(TICKS, EVERY_SECONDS)
+    rows = await database.fetch(TICKS, EVERY_SECONDS)
     numbers = [row["number"] for row in rows]
     ledger = Ledger({row["id"] for row in rows})
     await settled(database, ledger)
     await fleet.end()
-    ledger.unknown |= {row["id"] for row in await database.pool.fetch(TICKS, EVERY_SECONDS)}  # those since then
+    ledger.unknown |= {row["id"] for row in await database.fetch(TICKS, EVERY_SECONDS)}  # those since then
     record(ledger, await done(database), beside=f"{len(numbers)} ticks in {SECONDS} s, one due every {EVERY_SECONDS} s")
     assert len(set(numbers)) == len(numbers)
     assert len(numbers) >= SECONDS // EVERY_SECONDS - 1 - len(kills)  # a tick that was killed may have become the next

@@ -26,7 +26,7 @@ TAKEN = "SELECT text FROM notes"
 async def test_acknowledged_writes_are_there_once(
     fleet: Fleet, server: Postgres, database: Database, record: Record
 ) -> None:
-    await database.pool.execute(SLOW_COMMITS)
+    await database.execute(SLOW_COMMITS)
     credential = await asyncio.to_thread(fleet.credential)
     api = await fleet.start("api")
     ledger = Ledger(unknown=set(NOTES))
@@ -49,6 +49,6 @@ async def test_acknowledged_writes_are_there_once(
     async with going_on((KILL_EVERY, kill), (0.05, restart)):
         await take_notes(api.url, credential, NOTES, ledger)
     kills = len(fleet.started) - 1
-    taken = [row["text"] for row in await database.pool.fetch(TAKEN)]
+    taken = [row["text"] for row in await database.fetch(TAKEN)]
     record(ledger, taken, beside=f"{kills} kills, {restarts} stops of the database")
     assert (kills > 0, restarts) == (True, RESTARTS)

@@ -22,7 +22,8 @@ from chassis.testing._databases import Server
 
 # In every probe, and never in what comes back or is logged.
 CANARY = "canary-4711"
-SHORT = {"API_HEAD_TIMEOUT": "1", "API_BODY_TIMEOUT": "1"}
+ORIGIN = "https://shop.example"
+SETTINGS = {"API_HEAD_TIMEOUT": "1", "API_BODY_TIMEOUT": "1", "API_SEND_TIMEOUT": "1", "API_CORS_ORIGINS": ORIGIN}
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def wait_for(process: subprocess.Popen[bytes], url: str) -> None:
 def process(server: Server, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
     """The process, on a database of its own that no test empties."""
     database = asyncio.run(server.copy(f"{worker_id}_hostile"))
-    with running(database, tmp_path_factory.mktemp("api"), **SHORT) as api:
+    with running(database, tmp_path_factory.mktemp("api"), **SETTINGS) as api:
         yield api
 
 

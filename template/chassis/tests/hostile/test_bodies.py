@@ -1,5 +1,6 @@
 """Bodies that other backends answer with 500, or believe."""
 
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -93,6 +94,11 @@ async def test_a_body_that_is_not_said_to_be_json_is_unsupported(api: Api, media
 async def test_a_body_of_no_type_is_unsupported(api: Api) -> None:
     answer = await api.ask("POST /v1/notes", "Idempotency-Key: 1", body=b'{"text": "a"}')
     assert answer.problem.status == 415
+
+
+async def test_a_compressed_body_is_unsupported(api: Api) -> None:
+    answer = await api.post(gzip.compress(b'{"text": "a"}'), "Content-Encoding: gzip")
+    assert (answer.problem.status, answer.headers["accept-encoding"]) == (415, "identity")
 
 
 async def test_a_body_over_the_limit_is_refused_before_it_is_sent(api: Api) -> None:

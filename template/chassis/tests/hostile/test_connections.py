@@ -1,6 +1,7 @@
 """Slow, oversized and malformed requests, as only a raw socket sends them."""
 
 import asyncio
+import secrets
 import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,10 +10,11 @@ import pytest
 
 from chassis.settings import Settings
 
-from tests.hostile.conftest import CANARY, Answer, Api, running
+from tests.hostile.conftest import CANARY, ORIGIN, Answer, Api, running
 
 HEAD = b"GET /v1/notes HTTP/1.1\r\nHost: test\r\n"
 POST = b"POST /v1/notes HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 SECRET = CANARY.encode()
 
 MALFORMED: dict[str, bytes] = {
@@ -39,6 +41,8 @@ MALFORMED: dict[str, bytes] = {
     "a length and chunks": POST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SECRET,
     "an unknown coding": POST + b"Transfer-Encoding: " + SECRET + b"\r\n\r\n",
     "a chunk without a length": POST + b"Transfer-Encoding: chunked\r\n\r\n" + SECRET + b"\r\n",
+    "a coding beside chunks": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n3\r\n" + SECRET,
+    "chunks in HTTP/1.0": POST.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n3\r\n" + SECRET,
     "a chunk beyond int64": POST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
 }
 
@@ -49,6 +53,10 @@ TOO_MUCH: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "a large header": (431, (HEAD + b"X: " + SECRET * 4_000 + b"\r\n\r\n",)),
     "many headers": (431, (HEAD + b"X: " + SECRET + b"\r\n" + b"X: y\r\n" * 100 + b"\r\n",)),
     "a header without end": (431, (HEAD + b"X: ", *[SECRET * 1_000] * 20)),
+    "a trailer without end": (431, (CHUNKED + b"0\r\nX: ", *[SECRET * 1_000] * 20)),
+    "trailers without end": (431, (CHUNKED + b"0\r\n", *[b"X: " + SECRET * 90 + b"\r\n"] * 100)),
+    "an extension without end": (431, (CHUNKED + b"1;", *[SECRET * 1_000] * 20)),
+    "line breaks without end": (431, (b"\r\n" * 20_000,)),
     "headers without end": (431, (HEAD, *[b"X: " + SECRET * 90 + b"\r\n"] * 100)),
 }
 
@@ -74,6 +82,11 @@ async def test_what_is_no_http_is_a_problem_and_ends_the_connection(api: Api, na
 async def test_a_head_that_is_too_large_is_refused(api: Api, name: str) -> None:
     status, parts = TOO_MUCH[name]
     assert (await api.send(*parts)).problem.status == status
+
+
+async def test_an_access_token_with_many_groups_is_read(api: Api) -> None:
+    token = b"Authorization: Bearer " + b"a" * 16_384 + b"\r\n"
+    assert (await api.send(HEAD + token + b"Connection: close\r\n\r\n")).problem.status == 401
 
 
 @pytest.mark.parametrize("name", SLOW)
@@ -149,8 +162,90 @@ async def test_who_reads_after_writing_reads_the_refusal(api: Api, probe: bytes,
     assert Answer.read(await asyncio.to_thread(send_then_read, api.port, probe), 0).status == status
 
 
+@pytest.mark.parametrize("field", ["Authorization", "Idempotency-Key"])
+async def test_a_trailer_is_no_header(api: Api, field: str) -> None:
+    """Otherwise a proxy could not remove a header field that callers may not send."""
+    [credential] = [line for line in api.credential if line.startswith("Authorization")]
+    lines = {"Authorization": credential, "Idempotency-Key": "Idempotency-Key: 1", "Connection": "Connection: close"}
+    trailer = lines.pop(field)
+    body = b'{"text": "a"}'
+    head = CHUNKED.removesuffix(b"\r\n") + "".join(f"{line}\r\n" for line in lines.values()).encode()
+    answer = await api.send(head + b"\r\n%x\r\n%s\r\n0\r\n%s\r\n\r\n" % (len(body), body, trailer.encode()))
+    assert answer.problem.status == (401 if field == "Authorization" else 400)
+
+
+UPGRADE = ("Connection: close, Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "apart"])
+@pytest.mark.parametrize("coding", ["Content-Length: 13", "Transfer-Encoding: chunked"])
+async def test_a_request_for_another_protocol_keeps_its_body(api: Api, coding: str, *, apart: bool) -> None:
+    """As of `curl --http2`, and of Java's HTTP client unless told otherwise."""
+    fields = ("Content-Type: application/json", f"Idempotency-Key: {secrets.token_hex(8)}", *UPGRADE, coding)
+    head = api.head("POST /v1/notes HTTP/1.1", *fields) + b"\r\n"
+    body = b'{"text": "a"}' if "Length" in coding else b'd\r\n{"text": "a"}\r\n0\r\n\r\n'
+    answer = await (api.send(head, body, pause=0.1) if apart else api.send(head + body))
+    assert answer.status == 201
+    assert answer.raw.count(b"HTTP/1.1") == 1
+
+
+async def test_what_follows_a_request_for_another_protocol_is_answered(api: Api) -> None:
+    upgrade = api.head("GET /v1/notes HTTP/1.1", "Connection: Upgrade", "Upgrade: websocket") + b"\r\n"
+    answer = await api.send(upgrade * 2 + api.head() + b"Connection: close\r\n\r\n")
+    assert answer.raw.count(b"HTTP/1.1 200") == 3
+    assert b"WebSocket" not in api.log.read_bytes()
+
+
+async def test_a_caller_that_sends_no_more_gets_its_answers(api: Api) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    writer.write((api.head() + b"\r\n") * 2)
+    writer.write_eof()
+    async with asyncio.timeout(10):
+        received = await reader.read()
+    assert received.count(b"HTTP/1.1 200") == 2
+    writer.close()
+
+
+async def test_only_so_many_pipelined_requests_wait(api: Api) -> None:
+    answer = await api.send((api.head() + b"\r\n") * 100)
+    assert 1 < answer.raw.count(b"HTTP/1.1 200") < 100
+
+
+def ask_and_never_read(connection: socket.socket, request: bytes) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+    connection.settimeout(1)
+    with pytest.raises(OSError, match=r"timed out|reset|pipe"):
+        while True:
+            connection.sendall(request)
+
+
+async def test_a_caller_that_never_reads_is_not_waited_for(settings: Settings, tmp_path: Path) -> None:
+    with (
+        running(str(settings.database_url), tmp_path, API_CONNECTIONS="1", API_SEND_TIMEOUT="1") as api,
+        socket.create_connection(("127.0.0.1", api.port)) as connection,
+    ):
+        await asyncio.to_thread(ask_and_never_read, connection, api.head() + b"\r\n")
+        async with asyncio.timeout(15):
+            while (await api.ask("GET /v1/notes")).status != 200:
+                await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("status", "head"),
+    [
+        (414, b"GET /" + SECRET * 1_000 + b" HTTP/1.1\r\nHost: test\r\n"),
+        (431, HEAD + b"X: y\r\n" * 100),
+    ],
+)
+async def test_a_page_of_ours_sees_why_a_head_is_refused(api: Api, status: int, head: bytes) -> None:
+    for origin, allowed in ((ORIGIN, ORIGIN), ("https://other.example", None)):
+        answer = await api.send(head + f"Origin: {origin}\r\n\r\n".encode())
+        assert answer.problem.status == status
+        assert answer.headers.get("access-control-allow-origin") == allowed
+
+
 async def test_connections_beyond_the_limit_are_turned_away(settings: Settings, tmp_path: Path) -> None:
-    with running(str(settings.database_url), tmp_path, API_CONNECTIONS="2") as api:
+    with running(settings.database_url, tmp_path, API_CONNECTIONS="2") as api:
         async with AsyncExitStack() as held:
             for _ in range(2):
                 _, writer = await asyncio.open_connection("127.0.0.1", api.port)

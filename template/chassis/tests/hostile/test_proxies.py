@@ -29,7 +29,7 @@ async def test_an_unknown_peer_cannot_set_its_address(api: Api) -> None:
 async def test_a_trusted_proxy_sets_the_address_and_the_scheme_of_its_client(
     settings: Settings, tmp_path: Path, trusted: str, client: str
 ) -> None:
-    with running(str(settings.database_url), tmp_path, API_TRUSTED_PROXIES=trusted) as api:
+    with running(settings.database_url, tmp_path, API_TRUSTED_PROXIES=trusted) as api:
         answer = await api.ask("GET /v1/notes", *FORWARDED)
         assert clients(api) == [client]
     assert answer.headers["strict-transport-security"] == "max-age=31536000"

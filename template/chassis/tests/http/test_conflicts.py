@@ -48,7 +48,7 @@ async def notes(database: Database) -> list[UUID]:
 
 
 async def counted(database: Database) -> list[int]:
-    return [row["counted"] for row in await database.pool.fetch("SELECT counted FROM notes")]
+    return [row["counted"] for row in await database.fetch("SELECT counted FROM notes")]
 
 
 async def count_crosswise(transaction: Transaction, ids: Sequence[UUID], together: asyncio.Barrier, run: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from chassis.data import Database
-from chassis.http import connect
+from chassis.http import Application, connect
 from chassis.http._openapi import MEDIA_TYPE
 from chassis.jobs import Outbox
 from chassis.runtime import Service
@@ -16,22 +16,28 @@ OURS, OTHERS = {"Origin": "https://shop.example"}, {"Origin": "https://canary.ex
 
 
 @pytest.fixture
-async def page(
-    service: Service, database: Database, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
-) -> AsyncGenerator[AsyncClient]:
+def shop(service: Service, database: Database, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> Application:
     monkeypatch.setenv("API_CORS_ORIGINS", "https://shop.example, http://localhost:5173")
+    monkeypatch.setenv("API_CORS_HEADERS", "X-Tenant")
     api = service.create_api()
     connect(api, database, outbox)
-    async with AsyncClient(transport=ASGITransport(api), base_url="http://test") as client:
+    return api
+
+
+@pytest.fixture
+async def page(shop: Application) -> AsyncGenerator[AsyncClient]:
+    async with AsyncClient(transport=ASGITransport(shop), base_url="http://test") as client:
         yield client
 
 
 def preflight(method: str, *fields: str) -> dict[str, str]:
-    return {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": ", ".join(fields)}
+    asked = {"Access-Control-Request-Headers": ", ".join(fields)} if fields else {}
+    return {"Access-Control-Request-Method": method} | asked
 
 
 async def test_a_page_of_ours_may_ask_and_sees_what_it_needs(page: AsyncClient) -> None:
-    asked = preflight("PATCH", "if-match", "authorization", "idempotency-key", "x-request-id", "content-type")
+    fields = ["if-match", "authorization", "idempotency-key", "x-request-id", "content-type", "x-requested-with"]
+    asked = preflight("PATCH", *fields, "traceparent", "tracestate", "baggage", "sentry-trace", "x-tenant")
     allowed = await page.options("/v1/notes", headers=OURS | asked)
     assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, OURS["Origin"])
     answer = await page.get("/v1/notes", headers=OURS)
@@ -43,12 +49,18 @@ async def test_a_page_of_ours_may_ask_and_sees_what_it_needs(page: AsyncClient) 
 
 
 @pytest.mark.parametrize(
-    "headers", [OTHERS | preflight("GET"), OURS | preflight("TRACE"), OURS | preflight("GET", "x-canary")]
+    ("headers", "reason"),
+    [
+        (OTHERS | preflight("GET"), "origin"),
+        (OURS | preflight("TRACE"), "method"),
+        (OURS | preflight("GET", "x-canary"), "headers"),
+    ],
 )
-async def test_what_is_not_on_the_list_is_a_problem(page: AsyncClient, headers: dict[str, str]) -> None:
+async def test_what_is_not_on_the_list_is_a_problem(page: AsyncClient, headers: dict[str, str], reason: str) -> None:
     answer = await page.options("/v1/notes", headers=headers)
     assert (answer.status_code, answer.headers["content-type"]) == (400, MEDIA_TYPE)
-    assert answer.json()["type"] == "urn:problem-type:origin-refused"
+    assert answer.json()["type"] == "urn:problem-type:preflight-refused"
+    assert answer.json()["detail"] == f"Disallowed CORS {reason}."
     assert "access-control-allow-origin" not in answer.headers
     assert "canary" not in answer.text
 
@@ -60,6 +72,13 @@ async def test_a_page_of_others_sees_no_answer(page: AsyncClient) -> None:
 async def test_a_refused_body_is_shown_to_a_page_of_ours(page: AsyncClient) -> None:
     answer = await page.post("/v1/notes", headers=OURS | {"Content-Type": "application/json"}, content=b"{")
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (400, OURS["Origin"])
+
+
+async def test_an_unexpected_error_is_shown_to_a_page_of_ours(shop: Application, page: AsyncClient) -> None:
+    shop.state.authenticate = None
+    for headers, allowed in ((OURS, OURS["Origin"]), (OTHERS, None)):
+        answer = await page.get("/v1/notes", headers=headers)
+        assert (answer.status_code, answer.headers.get("access-control-allow-origin")) == (500, allowed)
 
 
 async def test_without_a_list_no_page_may_ask(client: AsyncClient) -> None:

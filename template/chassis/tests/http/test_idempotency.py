@@ -24,7 +24,7 @@ async def take(client: AsyncClient, key: str, text: str = "once") -> Response:
 
 
 async def count(database: Database) -> int:
-    found: int = await database.pool.fetchval("SELECT count(*) FROM notes")
+    found: int = await database.fetchval("SELECT count(*) FROM notes")
     return found
 
 
@@ -38,7 +38,7 @@ async def test_a_replay_gives_the_first_answer_and_no_second_effect(client: Asyn
     assert (first.headers.get("idempotency-replayed"), again.headers["idempotency-replayed"]) == (None, "true")
     assert again.headers["x-request-id"] != first.headers["x-request-id"]
     assert await count(database) == 1
-    assert await database.pool.fetchval("SELECT count(*) FROM pgqueuer") == 2
+    assert await database.fetchval("SELECT count(*) FROM chassis_jobs") == 2
 
 
 async def test_a_key_bare_or_quoted_is_the_same(client: AsyncClient, database: Database) -> None:
@@ -72,7 +72,7 @@ async def test_a_refused_request_leaves_its_key_free(client: AsyncClient, databa
 async def test_a_commit_that_fails_leaves_the_key_free(client: AsyncClient, database: Database) -> None:
     answer = await client.post("/v1/notes", json=ORPHAN, headers={"Idempotency-Key": "a"})
     assert answer.status_code == 500
-    assert await database.pool.fetchval("SELECT count(*) FROM chassis_idempotency_keys") == 0
+    assert await database.fetchval("SELECT count(*) FROM chassis_idempotency_keys") == 0
     assert (await take(client, "a")).status_code == 201
 
 
@@ -97,10 +97,10 @@ async def test_a_stream_cannot_be_kept_and_its_effect_is_taken_back(
 async def test_the_answer_is_stored_with_the_effect(client: AsyncClient, database: Database) -> None:
     """Between commit and answer a process may die: then the replay finds both or neither."""
     taken = await take(client, "a")
-    row = await database.pool.fetchrow("SELECT xmin::text, status, body FROM chassis_idempotency_keys")
+    row = await database.fetchrow("SELECT xmin::text, status, body FROM chassis_idempotency_keys")
     assert row is not None
     assert (row["status"], row["body"]) == (201, taken.content)
-    assert await database.pool.fetchval("SELECT xmin::text FROM notes") == row["xmin"]
+    assert await database.fetchval("SELECT xmin::text FROM notes") == row["xmin"]
 
 
 async def test_a_key_is_one_principals_own(client: AsyncClient, stranger: AsyncClient, database: Database) -> None:
@@ -112,7 +112,7 @@ async def test_a_key_is_one_principals_own(client: AsyncClient, stranger: AsyncC
 
 async def test_a_key_is_free_again_after_a_day(client: AsyncClient, database: Database) -> None:
     await take(client, "a")
-    await database.pool.execute("UPDATE chassis_idempotency_keys SET created_at = created_at - interval '25 hours'")
+    await database.execute("UPDATE chassis_idempotency_keys SET created_at = created_at - interval '25 hours'")
     assert "idempotency-replayed" not in (await take(client, "a")).headers
     assert await count(database) == 2
     assert (await take(client, "a")).headers["idempotency-replayed"] == "true"

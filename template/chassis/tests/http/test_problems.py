@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from fastapi import HTTPException
 from httpx import AsyncClient, Response
+from pydantic import Field
 
 from chassis.errors import Error, NotFound
 from chassis.http import Problem, Public, Router
@@ -62,6 +64,17 @@ async def test_violations_say_where_and_why(client: AsyncClient) -> None:
     assert problem.status == 422
     places = [(violation.location, violation.pointer) for violation in problem.errors or []]
     assert places == [("body", "/text"), ("body", "/parent_id"), ("body", "")]
+
+
+async def test_an_empty_list_is_said_to_be_empty() -> None:
+    router = Router("/v1/listing", tags=["listing"])
+
+    @router.post("")
+    async def take(_caller: Public, lines: Annotated[list[int], Field(min_length=1)]) -> None: ...
+
+    async with client_of(application_of(router)) as client:
+        problem = problem_of(await client.post("/v1/listing", json=[]))
+    assert [violation.detail for violation in problem.errors or []] == ["Must not be empty"]
 
 
 async def test_an_id_that_is_none_is_not_quoted(client: AsyncClient) -> None:

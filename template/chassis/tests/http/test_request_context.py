@@ -12,7 +12,6 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from chassis.http import Public, Router
-from chassis.runtime import Service
 from chassis.testing import client_of
 
 from tests.http.applications import application_of
@@ -164,12 +163,6 @@ async def test_https_is_for_good(client: AsyncClient) -> None:
     assert "strict-transport-security" not in (await client.get("/v1/notes")).headers
     answer = await client.get("https://test/v1/notes")
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
-
-
-async def test_the_documentation_may_run_its_scripts_and_nothing_else_may(service: Service) -> None:
-    async with client_of(service.create_api(docs=True)) as client:
-        assert "content-security-policy" not in (await client.get("/docs")).headers
-        assert "content-security-policy" in (await client.get("/openapi.json")).headers
 
 
 async def test_head_is_answered_as_get_without_the_body(client: AsyncClient) -> None:

@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
 async def test_what_is_acknowledged_is_committed(client: AsyncClient, database: Database) -> None:
     answer = await client.post("/v1/notes", json={"text": "kept"}, headers=KEY)
     assert answer.status_code == 201
-    assert await database.pool.fetchval("SELECT text FROM notes WHERE id = $1", answer.json()["id"]) == "kept"
+    assert await database.fetchval("SELECT text FROM notes WHERE id = $1", answer.json()["id"]) == "kept"
 
 
 async def test_a_commit_that_fails_is_no_success(client: AsyncClient, database: Database) -> None:
@@ -29,8 +29,8 @@ async def test_a_commit_that_fails_is_no_success(client: AsyncClient, database: 
     orphan = {"text": "lost", "parent_id": "01890000-0000-7000-8000-000000000000"}
     answer = await client.post("/v1/notes", json=orphan, headers=KEY)
     assert answer.status_code == 500
-    assert await database.pool.fetchval("SELECT count(*) FROM notes") == 0
-    assert await database.pool.fetchval("SELECT count(*) FROM pgqueuer") == 0
+    assert await database.fetchval("SELECT count(*) FROM notes") == 0
+    assert await database.fetchval("SELECT count(*) FROM chassis_jobs") == 0
 
 
 async def test_reading_opens_no_transaction_and_writing_does(database: Database, outbox: Outbox) -> None:

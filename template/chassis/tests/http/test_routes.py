@@ -6,7 +6,7 @@ from httpx import AsyncClient
 from prometheus_client import REGISTRY
 
 from chassis.data import Database
-from chassis.http import IdempotentTransaction, Public, Router, connect
+from chassis.http import IdempotentTransaction, Public, RouteInvalid, Router, connect
 from chassis.jobs import Outbox
 from chassis.testing import client_of
 
@@ -81,3 +81,21 @@ async def test_a_path_that_a_route_has_word_for_word_is_no_value_of_anothers(nes
         for method in ("GET", "DELETE"):
             answer = await client.request(method, "/v1/boxes/lines/sort")
             assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("other", ["/v1/boxes/{box}", "/v1/boxes/{name}"])
+def test_two_routes_of_one_method_and_path_are_refused(other: str) -> None:
+    """Whatever the names of the path's parameters are."""
+    router = Router("", tags=["places"])
+    router.add_api_route("/v1/boxes/{box}", get, methods=["GET"])
+    router.add_api_route(other, get, methods=["GET", "POST"])
+    name = "tests.http.test_routes.get"
+    with pytest.raises(RouteInvalid, match=rf"{name} and {name} both have GET {other}: change one path"):
+        application_of(router)
+
+
+def test_routes_that_differ_in_method_path_or_convertor_are_none_of_that() -> None:
+    router = Router("/v1/boxes", tags=["places"])
+    for path, method in (("/{box}", "GET"), ("/{box}", "DELETE"), ("/{box:int}", "GET"), ("/{box}/lid", "GET")):
+        router.add_api_route(path, get, methods=[method])
+    assert len(application_of(router).routes) == 4

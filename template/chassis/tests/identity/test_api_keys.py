@@ -48,7 +48,7 @@ def keys(
     service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Keys:
     """Run `keys` with these arguments and give what it prints; it has an event loop of its own."""
-    monkeypatch.setenv("DATABASE_URL", str(settings.database_url))
+    monkeypatch.setenv("DATABASE_URL", settings.database_url)
 
     async def run(*arguments: str) -> str:
         await asyncio.to_thread(service.main, ["keys", *arguments])
@@ -75,9 +75,7 @@ async def test_a_key_is_shown_once_and_kept_as_a_hash(caller: AsyncClient, keys:
     found = re.fullmatch(r"key_([a-z0-9]{12})_([A-Za-z0-9_-]{43})", key)
     assert found
     assert await status(caller, key) == 200
-    row = await database.pool.fetchrow(
-        "SELECT id, hash, row_to_json(chassis_api_keys)::text AS whole FROM chassis_api_keys"
-    )
+    row = await database.fetchrow("SELECT id, hash, row_to_json(chassis_api_keys)::text AS whole FROM chassis_api_keys")
     assert row
     assert (row["id"], row["hash"]) == (found[1], hash_of(found[2]))
     assert found[2] not in row["whole"]
@@ -109,7 +107,7 @@ async def test_a_key_that_is_revoked_or_has_ended_is_refused(
 ) -> None:
     revoked, ended = await keys(*MAKE), await keys(*MAKE)
     assert await keys("revoke", revoked[4:16]) == f"{revoked[4:16]} is revoked."
-    await database.pool.execute("UPDATE chassis_api_keys SET expires_at = now() WHERE id = $1", ended[4:16])
+    await database.execute("UPDATE chassis_api_keys SET expires_at = now() WHERE id = $1", ended[4:16])
     assert [await status(caller, key) for key in (revoked, ended)] == [401, 401]
     assert f"{revoked[4:16]}  alice  notes:read notes:write  revoked " in await keys("list")
 
@@ -120,9 +118,9 @@ async def test_a_rotated_key_works_beside_the_new_one_for_a_while(
     old = await keys(*MAKE)
     new = await keys("rotate", old[4:16], "--grace", "1")
     assert [await status(caller, key) for key in (old, new)] == [200, 200]
-    await database.pool.execute("UPDATE chassis_api_keys SET expires_at = expires_at - interval '1 hour'")
+    await database.execute("UPDATE chassis_api_keys SET expires_at = expires_at - interval '1 hour'")
     assert [await status(caller, key) for key in (old, new)] == [401, 200]
-    rows = await database.pool.fetch("SELECT DISTINCT subject, scopes FROM chassis_api_keys")
+    rows = await database.fetch("SELECT DISTINCT subject, scopes FROM chassis_api_keys")
     assert [tuple(row) for row in rows] == [("alice", ["notes:read", "notes:write"])]
 
 
@@ -140,11 +138,11 @@ async def test_the_last_use_is_written_once_a_minute(caller: AsyncClient, keys: 
     versions: list[tuple[str, bool]] = []
     for _ in range(2):
         assert await status(caller, key) == 200
-        row = await database.pool.fetchrow("SELECT xmin::text, last_used_at IS NOT NULL FROM chassis_api_keys")
+        row = await database.fetchrow("SELECT xmin::text, last_used_at IS NOT NULL FROM chassis_api_keys")
         assert row
         versions.append(tuple(row))
     assert versions[0] == versions[1]
     assert versions[0][1]
-    await database.pool.execute("UPDATE chassis_api_keys SET last_used_at = last_used_at - interval '61 seconds'")
+    await database.execute("UPDATE chassis_api_keys SET last_used_at = last_used_at - interval '61 seconds'")
     assert await status(caller, key) == 200
-    assert await database.pool.fetchval("SELECT last_used_at > now() - interval '30 seconds' FROM chassis_api_keys")
+    assert await database.fetchval("SELECT last_used_at > now() - interval '30 seconds' FROM chassis_api_keys")

@@ -7,19 +7,23 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chassis.data import Database
-from chassis.jobs import Handler, Message, Outbox, Publisher, Task, Transaction, _runner, _worker, handle, work
+from chassis.jobs import Handler, Message, Outbox, Task, Transaction, Worker, _runner, handle
 from chassis.settings import Settings
 
-from tests.ops.conftest import logged
+from tests.ops.conftest import logged, output
 
-__all__ = ["logged"]
+__all__ = ["logged", "output"]
 
-EFFECT = "INSERT INTO chassis_inbox (message_id, handler) VALUES (gen_random_uuid(), 'effect')"
-EFFECTS = "SELECT count(*) FROM chassis_inbox WHERE handler = 'effect'"
+EFFECT = "INSERT INTO notes (id, owner, text) VALUES (gen_random_uuid(), 'nobody', 'effect')"
+EFFECTS = "SELECT count(*) FROM notes WHERE text = 'effect'"
+STATES = """
+    SELECT CASE WHEN dead_at IS NOT NULL THEN 'dead' WHEN worker IS NULL THEN 'queued' ELSE 'running' END, attempt
+    FROM chassis_jobs ORDER BY id
+"""
 
 
 class WriteEffect(Task):
-    """Writes one row, which only the inbox of its message keeps from being written twice."""
+    """Writes one row at each attempt that commits."""
 
     text: str = ""
 
@@ -55,18 +59,18 @@ class Workers:
             await working
 
     async def has_effects(self, count: int) -> bool:
-        return bool(await self.database.pool.fetchval(EFFECTS) == count)
+        return bool(await self.database.fetchval(EFFECTS) == count)
 
     async def dead_letters(self) -> int:
-        count: int = await self.database.pool.fetchval("SELECT count(*) FROM pgqueuer WHERE status = 'failed'")
-        return count
-
-    def make_publisher(self) -> Publisher | None:
-        """Make what one worker publishes integration events with."""
-        return None
+        return [state for state, _ in await states(self.database)].count("dead")
 
     async def _work(self, handlers: Sequence[Handler], settings: Settings, stop: asyncio.Event) -> None:
-        await work(self.database, handlers, settings, stop, publisher=self.make_publisher())
+        await Worker(self.database, handlers, settings, stop).run()
+
+
+async def states(database: Database) -> list[tuple[str, int]]:
+    """Return the status and the attempt of each job."""
+    return [tuple(row) for row in await database.fetch(STATES)]
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -77,9 +81,8 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let workers of this process retry and look for jobs after a moment."""
+    """Let workers of this process retry after a moment."""
     monkeypatch.setattr(_runner, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(_worker, "POLL_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -6,23 +6,15 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from structlog.testing import capture_logs
 
 from chassis.jobs import Outbox, Transaction, handle
 from chassis.jobs import _dead_letters as dead_letters
 from chassis.jobs._dead_letters import Selection
 
-from tests.jobs.conftest import WRITE_EFFECT, Workers, WriteEffect, until, write_effect
+from tests.jobs.conftest import WRITE_EFFECT, Workers, WriteEffect, states, until, write_effect
 
-INSERT_AGAIN = """
-    INSERT INTO pgqueuer (priority, entrypoint, payload, headers, status)
-    VALUES (0, $1, $2, '{"version": "1"}', 'queued')
-"""
-ROWS = "SELECT status::text, attempts FROM pgqueuer"
-MESSAGES = """
-    SELECT traceback ->> 'exception_type', traceback ->> 'exception_message' FROM pgqueuer_log WHERE status = 'failed'
-"""
-ERRORS = "SELECT traceback ->> 'exception_type' FROM pgqueuer_log WHERE status = 'failed'"
+MESSAGES = "SELECT errors -> -1 ->> 'type', errors -> -1 ->> 'message' FROM chassis_jobs WHERE dead_at IS NOT NULL"
+ERRORS = "SELECT errors -> -1 ->> 'type' FROM chassis_jobs WHERE dead_at IS NOT NULL"
 
 
 async def test_each_job_is_done_once_by_several_workers(workers: Workers) -> None:
@@ -39,22 +31,18 @@ async def test_each_job_is_done_once_by_several_workers(workers: Workers) -> Non
         await workers.queue(handlers, *tasks[75:])
         await until(lambda: workers.has_effects(150))
     assert runs == dict.fromkeys([each.id for each in tasks], 1)
-    assert await workers.database.pool.fetchval("SELECT count(*) FROM pgqueuer") == 0
+    assert await states(workers.database) == []
 
 
-async def test_what_comes_twice_has_one_effect(workers: Workers) -> None:
+async def test_a_message_that_comes_twice_is_queued_once_as_long_as_its_job_is_there(workers: Workers) -> None:
     once = WriteEffect()
-
-    async def has_come_again() -> bool:
-        return "job already done" in [entry["event"] for entry in logs]
-
-    with capture_logs() as logs:
-        async with workers.running([WRITE_EFFECT]):
-            await workers.queue([WRITE_EFFECT], once)
-            await until(lambda: workers.has_effects(1))
-            await workers.database.pool.execute(INSERT_AGAIN, WRITE_EFFECT.name, once.model_dump_json().encode())
-            await until(has_come_again)
-    assert await workers.has_effects(1)
+    await workers.queue([WRITE_EFFECT], once, once)
+    await workers.queue([WRITE_EFFECT], once)
+    async with workers.running([WRITE_EFFECT]):
+        await until(lambda: workers.has_effects(1))
+    assert await states(workers.database) == []
+    await workers.queue([WRITE_EFFECT], once)
+    assert await states(workers.database) == [("queued", 0)]
 
 
 async def test_a_failure_is_tried_again_then_kept_and_can_be_replayed(workers: Workers) -> None:
@@ -73,12 +61,28 @@ async def test_a_failure_is_tried_again_then_kept_and_can_be_replayed(workers: W
     async with workers.running(handlers):
         await until(lambda: has_dead_letter(workers))
         assert runs == workers.settings.worker_max_attempts
-        assert await workers.database.pool.fetchval(ERRORS) == "RuntimeError"
+        assert await workers.database.fetchval(ERRORS) == "RuntimeError"
         assert await workers.has_effects(0)
         has_broken = False
         async with workers.database.transaction() as connection:
             assert len(await dead_letters.retry(connection, Selection())) == 1
         await until(lambda: workers.has_effects(1))
+
+
+async def test_a_handler_that_was_renamed_runs_the_jobs_of_its_earlier_name(workers: Workers) -> None:
+    async def write_it(task: WriteEffect, transaction: Transaction) -> None:
+        await write_effect(task, transaction)
+
+    await workers.queue([WRITE_EFFECT], WriteEffect())
+    renamed = handle(WriteEffect, write_it, name=WRITE_EFFECT.name)
+    async with workers.running([renamed]):
+        await until(lambda: workers.has_effects(1))
+
+
+@pytest.mark.parametrize("name", ["", "write", "jobs.write effect", "jobs.effects.write"])
+def test_a_handler_has_a_name_of_two_parts(name: str) -> None:
+    with pytest.raises(ValueError, match=r"the name of a handler is of the form `invoices\.send`, and not"):
+        handle(WriteEffect, write_effect, name=name)
 
 
 async def test_what_went_wrong_is_kept_whatever_its_characters(workers: Workers) -> None:
@@ -92,11 +96,9 @@ async def test_what_went_wrong_is_kept_whatever_its_characters(workers: Workers)
     async with workers.running(handlers):
         await until(lambda: has_dead_letter(workers))
         await until(lambda: workers.has_effects(20))
-    [(error, message)] = await workers.database.pool.fetch(MESSAGES)
+    [(error, message)] = await workers.database.fetch(MESSAGES)
     assert (error, message) == ("ValueError", "\ufffd and \\u0000")
-    assert [tuple(row) for row in await workers.database.pool.fetch(ROWS)] == [
-        ("failed", workers.settings.worker_max_attempts)
-    ]
+    assert await states(workers.database) == [("dead", workers.settings.worker_max_attempts)]
 
 
 async def has_dead_letter(workers: Workers) -> bool:
@@ -105,11 +107,11 @@ async def has_dead_letter(workers: Workers) -> bool:
 
 async def test_an_unreadable_payload_is_kept_without_a_second_run(workers: Workers) -> None:
     await workers.queue([WRITE_EFFECT], WriteEffect())
-    await workers.database.pool.execute("UPDATE pgqueuer SET payload = 'no json'")
+    await workers.database.execute("UPDATE chassis_jobs SET payload = 'no json'")
     async with workers.running([WRITE_EFFECT]):
         await until(lambda: has_dead_letter(workers))
-    assert [tuple(row) for row in await workers.database.pool.fetch(ROWS)] == [("failed", 1)]
-    assert await workers.database.pool.fetchval(ERRORS) == "Unreadable"
+    assert await states(workers.database) == [("dead", 1)]
+    assert await workers.database.fetchval(ERRORS) == "Unreadable"
 
 
 @pytest.mark.parametrize("grace", [0.3, 20.0], ids=["too short", "enough"])
@@ -129,8 +131,7 @@ async def test_at_the_end_a_job_is_finished_or_goes_back_without_the_loss_of_a_r
         await began.wait()
     is_enough = grace > 1
     assert await workers.has_effects(int(is_enough))
-    rows = [tuple(row) for row in await workers.database.pool.fetch(ROWS)]
-    assert rows == ([] if is_enough else [("queued", 0)])
+    assert await states(workers.database) == ([] if is_enough else [("queued", 0)])
     async with workers.running([handle(WriteEffect, slow)]):
         await until(lambda: workers.has_effects(1))
 
@@ -141,7 +142,7 @@ async def test_a_job_waits_for_its_time(workers: Workers) -> None:
         await transaction.enqueue(WriteEffect())
     async with workers.running([WRITE_EFFECT]):
         await until(lambda: workers.has_effects(1))
-        await workers.database.pool.execute("UPDATE pgqueuer SET execute_after = now()")
+        await workers.database.execute("UPDATE chassis_jobs SET run_at = now()")
         await until(lambda: workers.has_effects(2))
 
 

@@ -16,7 +16,7 @@ COUNTED = persistence.LIST.replace("SELECT id", "SELECT count(*) OVER (), id")
 
 @pytest.fixture(autouse=True)
 async def notes(settings: Settings) -> None:
-    await execute(str(settings.database_url), FILL)
+    await execute(settings.database_url, FILL)
 
 
 async def test_a_page_of_notes_reads_an_index(plan_of: PlanOf) -> None:

@@ -2,15 +2,23 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, override
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from chassis.data import Database
+import pytest
+from structlog.testing import capture_logs
+
+from chassis.data import Database, open_database
 from chassis.jobs import Delivery, Handler, Job, Outbox, Task, Transaction, handle, handle_without_transaction
 from chassis.settings import Settings
 from chassis.testing import drain_queue
+
+from tests.jobs.conftest import states
+
+WRITE = "INSERT INTO notes (id, owner, text) VALUES ($1, 'nobody', 'ours')"
 
 
 class Step(Task):
@@ -60,7 +68,7 @@ async def queue(database: Database, handlers: Sequence[Handler], *tasks: Task) -
 
 
 async def statuses(database: Database) -> list[str]:
-    return [row["status"] for row in await database.pool.fetch("SELECT status::text FROM pgqueuer")]
+    return [status for status, _ in await states(database)]
 
 
 async def test_jobs_of_one_key_run_in_order_and_those_of_another_beside_them(
@@ -83,21 +91,19 @@ async def test_jobs_of_one_key_run_in_order_and_those_of_another_beside_them(
     await drain_queue(database, handlers, settings)
     assert [number for of, number in done if of == "bread"] == [1, 2, 3]
     assert [number for of, number in done if of == "tea"] == [1, 2, 3]
-    assert await statuses(database) == ["failed"]
+    assert await statuses(database) == ["dead"]
 
 
 async def test_a_run_ends_at_its_deadline_and_leaves_nothing(database: Database, settings: Settings) -> None:
     async def slow(_task: Slow, transaction: Transaction) -> None:
-        await transaction.connection.execute(
-            "INSERT INTO chassis_inbox (message_id, handler) VALUES ($1, 'ours')", uuid4()
-        )
+        await transaction.connection.execute(WRITE, uuid4())
         await asyncio.sleep(20)
 
     handlers = [handle(Slow, slow)]
     await queue(database, handlers, Slow())
     await drain_queue(database, handlers, settings)
-    assert await statuses(database) == ["failed"]
-    assert await database.pool.fetchval("SELECT count(*) FROM chassis_inbox") == 0
+    assert await statuses(database) == ["dead"]
+    assert await database.fetchval("SELECT count(*) FROM notes") == 0
 
 
 async def test_no_more_jobs_of_a_handler_run_at_once_than_its_limit(database: Database, settings: Settings) -> None:
@@ -131,7 +137,7 @@ async def test_the_urgent_goes_first(database: Database, settings: Settings) -> 
     assert done.index(Urgent) < 2
 
 
-async def greeted(database: Database, settings: Settings, payload: str, version: str) -> list[str]:
+async def greeted(database: Database, settings: Settings, payload: str, version: int) -> list[str]:
     """Run a job with this payload, and give whom it greeted."""
     names: list[str] = []
 
@@ -140,29 +146,28 @@ async def greeted(database: Database, settings: Settings, payload: str, version:
 
     handlers = [handle(Greet, greet)]
     await queue(database, handlers, Greet(first_name=""))
-    change = "UPDATE pgqueuer SET payload = $1, headers = headers || jsonb_build_object('version', $2::text)"
-    await database.pool.execute(change, payload.encode(), version)
+    await database.execute("UPDATE chassis_jobs SET payload = $1, version = $2", payload.encode(), version)
     await drain_queue(database, handlers, settings)
     return names
 
 
 async def test_an_earlier_version_is_brought_to_the_present_one(database: Database, settings: Settings) -> None:
     payload = json.dumps({"name": "Ada Lovelace"})
-    assert await greeted(database, settings, payload, "1") == ["Ada"]
+    assert await greeted(database, settings, payload, 1) == ["Ada"]
 
 
 async def test_a_later_version_is_left_to_newer_workers_while_there_are_runs(
     database: Database, settings: Settings
 ) -> None:
-    assert await greeted(database, settings, "{}", "3") == []
-    assert await database.pool.fetchval("SELECT attempts FROM pgqueuer") == settings.worker_max_attempts
-    assert await statuses(database) == ["failed"]
+    assert await greeted(database, settings, "{}", 3) == []
+    assert await database.fetchval("SELECT attempt FROM chassis_jobs") == settings.worker_max_attempts
+    assert await statuses(database) == ["dead"]
 
 
 async def test_what_cannot_be_read_is_dead_lettered_at_once(database: Database, settings: Settings) -> None:
-    for payload, version in (("no json", "2"), ("{}", "2"), ("{}", "1"), ("{}", "none")):
+    for payload, version in (("no json", 2), ("{}", 2), ("{}", 1), ("[]", 1)):
         assert await greeted(database, settings, payload, version) == []
-        assert await database.pool.fetchval("DELETE FROM pgqueuer RETURNING attempts") == 1
+        assert await database.fetchval("DELETE FROM chassis_jobs RETURNING attempt") == 1
 
 
 async def test_a_delay_is_waited_for(database: Database) -> None:
@@ -171,7 +176,7 @@ async def test_a_delay_is_waited_for(database: Database) -> None:
 
     async with Outbox(database, [handle(Plain, plain)]).transaction() as transaction:
         assert await transaction.enqueue(Plain(), delay=timedelta(hours=1))
-    waits: timedelta = await database.pool.fetchval("SELECT execute_after - now() FROM pgqueuer")
+    waits: timedelta = await database.fetchval("SELECT run_at - now() FROM chassis_jobs")
     assert timedelta(minutes=59) < waits <= timedelta(hours=1)
 
 
@@ -199,9 +204,9 @@ IDLE = """
 
 async def transactions_open_for(database: Database, seconds: float) -> int:
     """Count those that stay open; the worker's own come and go."""
-    before = await database.pool.fetch(IDLE)
+    before = await database.fetch(IDLE)
     await asyncio.sleep(seconds)
-    return len(set(before) & set(await database.pool.fetch(IDLE)))
+    return len(set(before) & set(await database.fetch(IDLE)))
 
 
 async def test_a_handler_that_calls_others_has_no_transaction_open_and_may_open_some(
@@ -209,13 +214,11 @@ async def test_a_handler_that_calls_others_has_no_transaction_open_and_may_open_
 ) -> None:
     open_ones: list[int] = []
 
-    async def call(task: Plain, job: Job) -> None:
+    async def call(_task: Plain, job: Job) -> None:
         open_ones.append(await transactions_open_for(database, seconds=0.5))
         for part in range(2):
             async with job.transaction() as transaction:
-                await transaction.connection.execute(
-                    "INSERT INTO chassis_inbox (message_id, handler) VALUES ($1, $2)", task.id, f"part {part}"
-                )
+                await transaction.connection.execute(WRITE, UUID(int=part))
         assert job.attempt == 1
 
     handlers = [handle_without_transaction(Plain, call)]
@@ -223,4 +226,84 @@ async def test_a_handler_that_calls_others_has_no_transaction_open_and_may_open_
     await drain_queue(database, handlers, settings)
     assert open_ones == [0]
     assert await statuses(database) == []
-    assert await database.pool.fetchval("SELECT count(*) FROM chassis_inbox") == 2
+    assert await database.fetchval("SELECT count(*) FROM notes") == 2
+
+
+async def last_errors(database: Database) -> set[str]:
+    return {row[0] for row in await database.fetch("SELECT errors -> -1 ->> 'type' FROM chassis_jobs")}
+
+
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError(), SystemExit(1), KeyboardInterrupt(), BaseExceptionGroup("", [SystemExit()])]
+)
+@pytest.mark.parametrize("without_transaction", [False, True], ids=["in a transaction", "without one"])
+async def test_whatever_a_handler_raises_is_a_failed_attempt_of_its_job_alone(
+    database: Database, settings: Settings, error: BaseException, *, without_transaction: bool
+) -> None:
+    done: list[UUID] = []
+
+    async def fail(_task: Alone, _with: object) -> None:
+        raise error
+
+    async def plain(task: Plain, _transaction: Transaction) -> None:
+        done.append(task.id)
+
+    failing = handle_without_transaction(Alone, fail) if without_transaction else handle(Alone, fail)
+    handlers = [failing, handle(Plain, plain)]
+    await queue(database, handlers, Alone(), *(Plain() for _ in range(5)))
+    await drain_queue(database, handlers, settings.model_copy(update={"worker_max_attempts": 1}))
+    assert len(done) == 5
+    assert await states(database) == [("dead", 1)]
+    assert await last_errors(database) == {type(error).__name__}
+
+
+async def test_a_handler_that_cancels_itself_is_not_put_back_uncounted(database: Database, settings: Settings) -> None:
+    async def cancel(_task: Plain, _transaction: Transaction) -> None:
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        await asyncio.sleep(1)
+
+    handlers = [handle(Plain, cancel)]
+    await queue(database, handlers, Plain())
+    await drain_queue(database, handlers, settings.model_copy(update={"worker_max_attempts": 1}))
+    assert await states(database) == [("dead", 1)]
+
+
+async def test_a_handler_that_blocks_its_process_past_its_lease_is_done_once(
+    database: Database, settings: Settings
+) -> None:
+    """No renewal comes through meanwhile, and another worker runs the job."""
+    handlers = [handle(Plain, block)]
+    await queue(database, handlers, Plain())
+    lease = settings.model_copy(update={"worker_lease": 0.2})
+    with capture_logs() as logs:
+        blocked = asyncio.create_task(asyncio.to_thread(asyncio.run, drain_alone(handlers, lease)))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            while not await database.fetchval(
+                "SELECT count(*) FROM chassis_jobs WHERE worker IS NOT NULL AND run_at < now()"
+            ):
+                await asyncio.sleep(0.01)
+        await drain_queue(database, handlers, settings)
+        release.set()
+        await blocked
+    assert await database.fetchval("SELECT count(*) FROM notes") == 1
+    events = [entry["event"] for entry in logs if entry.get("job")]
+    assert sorted(events) == ["job claim lost", "job done"]
+
+
+release = threading.Event()
+blocks = [True, False]
+
+
+async def block(_task: Plain, transaction: Transaction) -> None:
+    """Block at the first attempt, as code does that is not asynchronous."""
+    await transaction.connection.execute(WRITE, uuid4())
+    if blocks.pop(0):
+        release.wait(20)
+
+
+async def drain_alone(handlers: Sequence[Handler], settings: Settings) -> None:
+    async with open_database(settings) as database:
+        await drain_queue(database, handlers, settings)

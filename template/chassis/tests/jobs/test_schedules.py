@@ -7,11 +7,9 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from chassis.data import Database, open_database
-from chassis.jobs import Outbox, Task, Transaction, handle
-from chassis.jobs import _schedules as schedules
-from chassis.jobs._schedules import cron, tick, tick_until
-from chassis.settings import Settings
+from chassis.data import Database
+from chassis.jobs import Outbox, Schedule, Task, Transaction, cron, handle
+from chassis.jobs._schedules import tick, tick_all
 
 
 class Remind(Task):
@@ -32,12 +30,12 @@ def outbox(database: Database) -> Outbox:
 
 
 async def queued(database: Database) -> int:
-    count: int = await database.pool.fetchval("SELECT count(*) FROM pgqueuer")
+    count: int = await database.fetchval("SELECT count(*) FROM chassis_jobs")
     return count
 
 
 async def due_in(database: Database) -> timedelta:
-    waits: timedelta = await database.pool.fetchval("SELECT due_at - now() FROM chassis_schedules")
+    waits: timedelta = await database.fetchval("SELECT due_at - now() FROM chassis_schedules")
     return waits
 
 
@@ -52,7 +50,7 @@ async def test_what_is_due_is_queued_once_by_any_number_of_workers(
     outbox: Outbox, database: Database, missed: timedelta
 ) -> None:
     await tick(outbox, FIVE_MINUTES)
-    await database.pool.execute(DUE, missed)
+    await database.execute(DUE, missed)
     await asyncio.gather(*(tick(outbox, FIVE_MINUTES) for _ in range(10)))
     assert await queued(database) == 1
     assert timedelta(0) < await due_in(database) <= timedelta(minutes=5)
@@ -60,11 +58,11 @@ async def test_what_is_due_is_queued_once_by_any_number_of_workers(
 
 async def test_a_tick_and_its_job_are_one_transaction(outbox: Outbox, database: Database) -> None:
     await tick(outbox, FIVE_MINUTES)
-    await database.pool.execute(DUE, timedelta(minutes=1))
-    await database.pool.execute("ALTER TABLE chassis_schedules ADD CONSTRAINT broken CHECK (due_at < now()) NOT VALID")
+    await database.execute(DUE, timedelta(minutes=1))
+    await database.execute("ALTER TABLE chassis_schedules ADD CONSTRAINT broken CHECK (due_at < now()) NOT VALID")
     with pytest.raises(asyncpg.CheckViolationError):
         await tick(outbox, FIVE_MINUTES)
-    await database.pool.execute("ALTER TABLE chassis_schedules DROP CONSTRAINT broken")
+    await database.execute("ALTER TABLE chassis_schedules DROP CONSTRAINT broken")
     assert await queued(database) == 0
     await tick(outbox, FIVE_MINUTES)
     assert await queued(database) == 1
@@ -72,7 +70,7 @@ async def test_a_tick_and_its_job_are_one_transaction(outbox: Outbox, database: 
 
 async def test_a_schedule_that_was_changed_begins_anew(outbox: Outbox, database: Database) -> None:
     await tick(outbox, FIVE_MINUTES)
-    await database.pool.execute(DUE, timedelta(minutes=1))
+    await database.execute(DUE, timedelta(minutes=1))
     await tick(outbox, cron("0 3 * * *", Remind))
     assert await queued(database) == 0
     assert await due_in(database) > timedelta(0)
@@ -84,41 +82,15 @@ async def test_the_ticks_are_in_utc() -> None:
     assert cron("* * * * * */10", Remind).after(nine) == nine + timedelta(seconds=10)
 
 
-@pytest.mark.parametrize("expression", ["", "* * * *", "61 * * * *", "every day"])
-def test_what_is_no_expression_is_refused(expression: str) -> None:
+@pytest.mark.parametrize("expression", ["", "* * * *", "61 * * * *", "every day", "0 0 30 2 *"])
+def test_an_expression_that_is_invalid_or_never_matches_is_refused(expression: str) -> None:
     with pytest.raises(ValueError, match="is no cron expression"):
         cron(expression, Remind)
 
 
-async def test_a_schedule_goes_on_when_a_look_fails(
-    outbox: Outbox, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(schedules, "LOOK_SECONDS", 0.01)
-    await database.pool.execute("ALTER TABLE chassis_schedules RENAME TO away")
-    stop = asyncio.Event()
+async def test_an_error_in_one_schedule_leaves_the_others_alone(outbox: Outbox, database: Database) -> None:
+    never = Schedule("0 0 30 2 *", Remind)
     with capture_logs() as logs:
-        ticking = asyncio.create_task(tick_until(stop, outbox, [FIVE_MINUTES]))
-        async with asyncio.timeout(20):
-            while not logs:
-                await asyncio.sleep(0.01)
-            await database.pool.execute("ALTER TABLE away RENAME TO chassis_schedules")
-            while not await database.pool.fetchval("SELECT count(*) FROM chassis_schedules"):
-                await asyncio.sleep(0.01)
-        stop.set()
-        await ticking
-    assert {entry["event"] for entry in logs} == {"schedule failed"}
-
-
-async def test_without_the_database_it_waits(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedules, "LOOK_SECONDS", 0.01)
-    away = Settings.model_validate(settings.model_dump() | {"database_url": "postgresql://postgres@127.0.0.1:1/none"})
-    stop = asyncio.Event()
-    with capture_logs() as logs:
-        async with open_database(away) as database:
-            ticking = asyncio.create_task(tick_until(stop, Outbox(database, []), [FIVE_MINUTES]))
-            async with asyncio.timeout(20):
-                while len(logs) < 2:
-                    await asyncio.sleep(0.01)
-            stop.set()
-            await ticking
-    assert {entry["log_level"] for entry in logs} == {"warning"}
+        await tick_all(outbox, [never, FIVE_MINUTES])
+    assert [entry["event"] for entry in logs] == ["schedule failed"]
+    assert await due_in(database) <= timedelta(minutes=5)

@@ -1,18 +1,18 @@
 """A job runs at least once, its effects in our database exactly once, and a failure is kept as a dead letter."""
 
 import asyncio
-import json
 from uuid import UUID, uuid4
 
 import pytest
 from structlog.testing import capture_logs
 
 from chassis.data import Database, open_database
-from chassis.jobs import Outbox, Transaction, handle, max_connections, work
+from chassis.jobs import Outbox, Transaction, Worker, handle, max_connections
 from chassis.jobs._runner import BACKOFF_LIMIT_SECONDS, backoff
 from chassis.settings import Settings
 from chassis.testing import Drain, drain_queue
 
+from tests.jobs.conftest import states
 from tests.ops.conftest import Lines
 from tests.sample.modules.notes import handlers, service
 from tests.sample.modules.notes.domain import Note
@@ -30,8 +30,8 @@ async def counted(database: Database, note_id: UUID) -> int:
 
 
 async def failed(database: Database) -> list[str]:
-    rows = await database.pool.fetch("SELECT entrypoint FROM pgqueuer WHERE status = 'failed'")
-    return [row["entrypoint"] for row in rows]
+    rows = await database.fetch("SELECT handler FROM chassis_jobs WHERE dead_at IS NOT NULL")
+    return [row["handler"] for row in rows]
 
 
 async def test_every_handler_of_an_event_runs(outbox: Outbox, database: Database, drain: Drain) -> None:
@@ -39,19 +39,6 @@ async def test_every_handler_of_an_event_runs(outbox: Outbox, database: Database
     await drain()
     assert await counted(database, note.id) == 1
     assert handlers.runs[note.id] == 1
-
-
-async def test_a_message_that_comes_twice_has_its_effects_once(
-    outbox: Outbox, database: Database, drain: Drain
-) -> None:
-    note = await take(outbox)
-    await drain()
-    message = NoteTaken(note_id=note.id)
-    for _ in range(2):
-        async with outbox.transaction() as transaction:
-            await transaction.publish(message)
-        await drain()
-    assert await counted(database, note.id) == 2
 
 
 async def test_a_failed_run_leaves_no_effects_and_is_tried_again(
@@ -89,7 +76,7 @@ async def test_one_failing_handler_does_not_hold_up_another(outbox: Outbox, data
 
 async def test_a_payload_that_cannot_be_read_is_dead_lettered(outbox: Outbox, database: Database, drain: Drain) -> None:
     await take(outbox)
-    await database.pool.execute("UPDATE pgqueuer SET payload = 'no json' WHERE entrypoint = 'notes.count'")
+    await database.execute("UPDATE chassis_jobs SET payload = 'no json' WHERE handler = 'notes.count'")
     await drain()
     assert await failed(database) == ["notes.count"]
 
@@ -98,8 +85,7 @@ async def test_the_log_of_a_job_has_the_ids_of_its_cause(
     outbox: Outbox, database: Database, drain: Drain, logged: Lines
 ) -> None:
     await take(outbox)
-    ids = {"request_id": "from-the-caller", "trace_id": "of-the-caller"}
-    await database.pool.execute("UPDATE pgqueuer SET headers = $1", json.dumps(ids))
+    await database.execute("UPDATE chassis_jobs SET request_id = 'from-the-caller', trace_id = 'of-the-caller'")
     await drain()
     done = [line for line in logged() if line["event"] == "job done"]
     assert [(line["request_id"], line["trace_id"]) for line in done] == [("from-the-caller", "of-the-caller")] * 2
@@ -126,7 +112,7 @@ async def test_a_full_worker_has_a_connection_for_each_job(settings: Settings) -
         async with Outbox(database, handlers).transaction() as transaction:
             await transaction.publish(*(NoteTaken(note_id=uuid4()) for _ in range(impatient.worker_concurrency)))
         await drain_queue(database, handlers, impatient)
-        assert await database.pool.fetchval("SELECT count(*) FROM pgqueuer") == 0
+        assert await states(database) == []
 
 
 @pytest.mark.parametrize(("grace", "left"), [(20.0, []), (0.1, [("queued", 0)])], ids=["enough", "too short"])
@@ -143,12 +129,11 @@ async def test_a_running_job_is_finished_at_the_end_or_put_back(
     async with Outbox(database, handlers).transaction() as transaction:
         await transaction.publish(NoteTaken(note_id=uuid4()))
     hurried = settings.model_copy(update={"shutdown_timeout": grace})
-    working = asyncio.create_task(work(database, handlers, hurried, stop))
+    working = asyncio.create_task(Worker(database, handlers, hurried, stop).run())
     await started.wait()
     stop.set()
     await working
-    rows = await database.pool.fetch("SELECT status::text, attempts FROM pgqueuer")
-    assert [(row["status"], row["attempts"]) for row in rows] == left
+    assert await states(database) == left
 
 
 def test_the_back_off_doubles_has_jitter_and_a_limit() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Generator
 
@@ -13,17 +14,36 @@ from chassis.ops import configure_logs
 from chassis.settings import Settings
 
 type Lines = Callable[[], list[dict[str, str]]]
+type ConsoleLines = Callable[[], list[str]]
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> Generator[Lines]:
-    """Give the lines that went to standard output, read back from JSON."""
+def output(monkeypatch: pytest.MonkeyPatch) -> Generator[io.StringIO]:
+    """Give what goes to standard output, and put the configuration of logging back after the test."""
     output = io.StringIO()
     monkeypatch.setattr(sys, "stdout", output)
     root = logging.getLogger()
     handlers, level, configuration = root.handlers, root.level, structlog.get_config()
-    configure_logs(Settings.model_validate({"database_url": "postgresql://localhost/none"}))
-    yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+    yield output
     root.handlers = handlers
     root.setLevel(level)
     structlog.configure(**configuration)
+
+
+def configure(log_format: str) -> None:
+    settings = {"database_url": "postgresql://localhost/none", "log_format": log_format}
+    configure_logs(Settings.model_validate(settings), "api")
+
+
+@pytest.fixture
+def logged(output: io.StringIO) -> Lines:
+    """Give the lines that went to standard output, read back from JSON."""
+    configure("json")
+    return lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+
+
+@pytest.fixture
+def shown(output: io.StringIO) -> ConsoleLines:
+    """Give the lines of development, without the time that they begin with."""
+    configure("console")
+    return lambda: [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in output.getvalue().splitlines()]

@@ -20,6 +20,14 @@ async def test_readiness_follows_the_process_and_liveness_does_not(*, ready: boo
         assert (await operations.get("/livez")).status_code == 200
 
 
+async def test_a_process_that_is_not_ready_says_so_as_every_error_is_said() -> None:
+    async with client_of(ready=False) as operations:
+        answer = await operations.get("/readyz")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["type"] == "urn:problem-type:unavailable"
+
+
 async def test_metrics_are_in_the_format_of_prometheus(client: AsyncClient) -> None:
     await client.get("/v1/notes")
     async with client_of(ready=True) as operations:

@@ -2,7 +2,10 @@
 
 import asyncio
 import gzip
+import os
+import socket
 from ipaddress import ip_network
+from pathlib import Path
 from time import perf_counter
 
 import httpcore
@@ -13,9 +16,12 @@ from structlog.testing import capture_logs
 from chassis.ops import request_id
 from chassis.outbound import _client as http_client
 from chassis.outbound._addresses import PublicBackend, TargetRefused, is_public
-from chassis.outbound._client import CallFailed, HttpClient, closing_clients
+from chassis.outbound._client import CallFailed, HttpClient, closing_clients, reason_of
 from chassis.settings import HttpClientSettings, SettingsError, load
 from chassis.testing import BUSY, OK, Respond, answers, remote
+from chassis.testing._remotes import Remote
+
+from tests.authority import Authority
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -230,6 +236,50 @@ async def test_the_proxy_of_the_settings_is_used_and_none_of_the_environment(mon
         assert proxy.heads[0].startswith("GET http://pay.example/x ")
 
 
+async def test_a_server_that_the_companys_authority_certifies_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company = Authority(tmp_path)
+    made = Remote(answers(OK))
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=company.certify("127.0.0.1"))
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, closing_clients():
+        with capture_logs() as logs, pytest.raises(CallFailed):
+            await HttpClient("stranger", url).request("POST", "/")
+        assert "certificate verify failed: unable to get local issuer certificate" in logs[0]["error"]
+        monkeypatch.setenv("SSL_CERT_FILE", str(company.file))
+        assert (await HttpClient("company", url).request("GET", "/")).text == "ok"
+
+
+async def test_the_log_says_why_no_connection_was_made() -> None:
+    with socket.socket() as closed, capture_logs() as logs:
+        closed.bind(("127.0.0.1", 0))
+        with pytest.raises(CallFailed):
+            await HttpClient("closed", f"http://127.0.0.1:{closed.getsockname()[1]}").request("POST", "/")
+    assert logs[0]["error"].startswith("ConnectionRefusedError: [Errno ")
+
+
+async def test_the_log_quotes_neither_a_header_nor_the_error_that_the_caller_handles() -> None:
+    async with remote(answers(OK)) as server:
+        with capture_logs() as logs, pytest.raises(CallFailed):
+            try:
+                socket.inet_aton("canary")
+            except OSError:
+                await HttpClient("header", server.url).request("POST", "/", headers={"x-key": "canary\n"})
+    assert logs[0]["error"] == "LocalProtocolError"
+
+
+async def test_the_reason_of_a_failure_is_that_of_the_first_address() -> None:
+    async def resolve(_host: str, _port: int) -> list[str]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    with pytest.raises(httpcore.ConnectError) as caught:
+        await PublicBackend((), resolve).connect_tcp("nowhere.example", 80, 1)
+    assert reason_of(caught.value) == "gaierror: [Errno -2] Name or service not known"
+    refused = ExceptionGroup("several addresses", [ConnectionRefusedError(111, "refused"), OSError(113, "no route")])
+    assert reason_of(httpcore.ConnectError(refused)) == "ConnectionRefusedError: [Errno 111] refused"
+
+
 async def test_neither_body_nor_credential_is_logged() -> None:
     async with remote(answers(BUSY)) as server:
         with capture_logs() as logs, pytest.raises(CallFailed):
@@ -241,7 +291,14 @@ async def test_neither_body_nor_credential_is_logged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("HTTP_CLIENT_PROXY", "socks5://x"), ("HTTP_CLIENT_ALLOWED_NETWORKS", "10.0.0.1/8")]
+    ("name", "value"),
+    [
+        ("HTTP_CLIENT_PROXY", "socks5://x"),
+        ("HTTP_CLIENT_ALLOWED_NETWORKS", "10.0.0.1/8"),
+        ("SSL_CERT_FILE", "/nowhere/company.pem"),
+        ("SSL_CERT_FILE", __file__),
+        ("SSL_CERT_DIR", f"{Path(__file__).parent}{os.pathsep}/nowhere"),
+    ],
 )
 def test_a_setting_that_is_wrong_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)

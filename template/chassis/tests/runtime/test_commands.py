@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_urlsafe
 
 import pytest
 
@@ -64,11 +65,43 @@ def test_a_wrong_setting_of_a_module_ends_the_start_with_one_line(
     assert error_of(service, [command], capsys).startswith("sample: NOTES_LONGEST is wrong, it accepts: ")
 
 
+@pytest.mark.parametrize(("command", "name"), [("api", "API_PORT"), ("worker", "WORKER_OPERATIONS_PORT")])
+def test_a_process_ignores_what_kubernetes_sets_for_a_service_and_says_so(
+    service: Service, worker_database: str, command: str, name: str
+) -> None:
+    """It comes as far as to an address that is not of this machine."""
+    variables = {"DATABASE_URL": worker_database, "NATS_URL": "nats://127.0.0.1:1", "LOG_FORMAT": "json"}
+    variables |= {"OIDC_ISSUER": "https://issuer.test", "OIDC_AUDIENCE": "sample", "SIGNING_KEYS": token_urlsafe(32)}
+    variables |= {name: "tcp://10.0.0.1:80", "OPERATIONS_HOST": "203.0.113.1"}
+    ended = subprocess.run(
+        [sys.executable, "-m", service.import_name, command],
+        check=False,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stderr.startswith("sample: OPERATIONS_HOST is wrong, cannot listen on 203.0.113.1")
+    line = json.loads(ended.stdout.splitlines()[0])
+    assert (line["event"], line["level"], line["variable"]) == (
+        "variable of a Kubernetes Service ignored",
+        "warning",
+        name,
+    )
+
+
 def test_a_revision_that_is_missing_ends_with_one_line(
     service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty: Settings
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", str(empty.database_url))
+    monkeypatch.setenv("DATABASE_URL", empty.database_url)
     assert "'missing'" in error_of(service, ["migrate", "--downgrade", "missing@base"], capsys)
+
+
+def test_a_database_that_is_away_ends_a_command_with_one_line(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://postgres@127.0.0.1:1/none")
+    line = error_of(replace(service, auth=api_keys), ["keys", "list"], capsys)
+    assert line.startswith("sample: the database is unavailable or not migrated: ")
 
 
 def test_the_openapi_document_needs_no_settings(
@@ -82,7 +115,7 @@ def test_the_openapi_document_needs_no_settings(
 
 
 def test_a_service_runs_as_a_package(service: Service, empty: Settings) -> None:
-    environment = os.environ | {"DATABASE_URL": str(empty.database_url)}
+    environment = os.environ | {"DATABASE_URL": empty.database_url}
     command = [sys.executable, "-m", service.import_name, "migrate"]
     ended = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
     assert ended.stdout == "The database is at the newest revisions.\n"

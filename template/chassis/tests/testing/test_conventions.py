@@ -1,5 +1,6 @@
 """Each convention holds for the sample service and goes red when it is violated."""
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +10,9 @@ from textwrap import dedent
 import pytest
 
 from chassis.data import Database
+from chassis.dev import messages
 from chassis.identity.oidc import oidc
-from chassis.runtime import Service
+from chassis.runtime import Service, handlers_of
 from chassis.settings import Settings
 from chassis.testing import conventions
 from chassis.testing.conventions import (
@@ -238,10 +240,54 @@ def test_a_handler_that_is_not_listed_is_found(plant: Plant) -> None:
     """
     service = plant(handlers=handlers)
     [module] = service.modules
-    expected = f"{ALPHA}.handlers.forgotten is not in HANDLERS: list it, or begin its name with _"
+    expected = f"{ALPHA}.handlers.forgotten is not in HANDLERS or SUBSCRIPTIONS: list it, or begin its name with _"
     assert list(unlisted_handlers(module)) == [expected]
     with pytest.raises(AssertionError, match="forgotten"):
         test_every_function_in_handlers_is_listed(service)
+
+
+SOLD = """
+    from uuid import UUID
+
+    from chassis.jobs import Event, Transaction, handle
+
+    class Sold(Event):
+        {fields}
+
+    async def count(event: Sold, transaction: Transaction) -> None:
+        pass
+
+    HANDLERS = [handle(Sold, count)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("thing_id: UUID; note: str = ''", None),
+        ("thing_id: UUID; price: int", "alpha.count: field price required"),
+        (
+            "delivery = Delivery(version=2); thing_id: UUID",
+            "alpha.count: a payload of version 1 is not read: ValueError",
+        ),
+    ],
+)
+def test_a_recorded_payload_that_is_not_read_is_found(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: str, message: str | None
+) -> None:
+    monkeypatch.setattr(messages, "project_folder", lambda: tmp_path)
+    before = plant(handlers=SOLD.format(fields="thing_id: UUID"))
+    (tmp_path / messages.FILE).write_text(json.dumps(messages.updated(handlers_of(before.modules), {})))
+    conventions.test_every_recorded_payload_has_a_handler_that_reads_it(before)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "planted"]:
+        monkeypatch.delitem(sys.modules, name)
+    after = plant(handlers=SOLD.format(fields=fields).replace("import Event", "import Delivery, Event"))
+    if message is None:
+        conventions.test_every_recorded_payload_has_a_handler_that_reads_it(after)
+        return
+    with pytest.raises(AssertionError) as raised:
+        conventions.test_every_recorded_payload_has_a_handler_that_reads_it(after)
+    assert message in str(raised.value)
 
 
 def test_every_convention_is_exported() -> None:

@@ -9,7 +9,7 @@ from tests.modules.orders.test_api import place
 async def test_a_confirmed_order_is_announced_once(client: AsyncClient, drain: Drain, announced: Announced) -> None:
     placed = await place(client)
     await drain()
-    assert announced == [("orders.confirmed.v1", {"order_id": placed["id"], "reference": "A-1"})]
+    assert await announced() == [("orders.confirmed.v1", {"order_id": placed["id"], "reference": "A-1"})]
 
 
 async def test_a_cancelled_order_is_announced_once(client: AsyncClient, drain: Drain, announced: Announced) -> None:
@@ -17,4 +17,4 @@ async def test_a_cancelled_order_is_announced_once(client: AsyncClient, drain: D
     for _ in range(2):
         await client.post(f"/v1/orders/{placed['id']}/cancel")
     await drain()
-    assert announced == [("orders.cancelled.v1", {"order_id": placed["id"], "reference": "A-1"})]
+    assert await announced() == [("orders.cancelled.v1", {"order_id": placed["id"], "reference": "A-1"})]

@@ -10,7 +10,7 @@ RECORDED = "SELECT kind, text FROM notifications ORDER BY id"
 
 
 async def recorded(database: Database) -> list[tuple[str, str]]:
-    return [(row["kind"], row["text"]) for row in await database.pool.fetch(RECORDED)]
+    return [(row["kind"], row["text"]) for row in await database.fetch(RECORDED)]
 
 
 async def test_a_confirmed_order_is_notified_once(client: AsyncClient, database: Database, drain: Drain) -> None:

@@ -123,7 +123,7 @@ async def test_a_change_waits_for_another_and_then_sees_its_version(client: Asyn
         path = f"/v1/orders/{placed['id']}"
         change = asyncio.create_task(client.patch(path, json={"reference": "B-2"}, headers=FIRST))
         async with asyncio.timeout(20):
-            while not await database.pool.fetchval(LOCK_WAITS):
+            while not await database.fetchval(LOCK_WAITS):
                 await asyncio.sleep(0.01)
     assert (await change).status_code == 412
 

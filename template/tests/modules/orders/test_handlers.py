@@ -28,4 +28,4 @@ async def test_an_order_that_was_cancelled_before_the_worker_came_stays_cancelle
     await client.post(f"/v1/orders/{placed['id']}/cancel")
     await drain()
     assert (await client.get(f"/v1/orders/{placed['id']}")).json()["status"] == "cancelled"
-    assert await database.pool.fetchval("SELECT count(*) FROM pgqueuer WHERE status = 'failed'") == 0
+    assert await database.fetchval("SELECT count(*) FROM chassis_jobs WHERE dead_at IS NOT NULL") == 0

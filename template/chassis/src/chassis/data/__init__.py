@@ -4,11 +4,12 @@ from chassis.data._database import (
     CONNECTION_ERRORS,
     NOT_READY_ERRORS,
     Caller,
-    Connection,
     Database,
     TransactionConflict,
     open_database,
 )
+from chassis.data._outage import reason_of
+from chassis.data._pool import Connection
 
 __all__ = [
     "CONNECTION_ERRORS",
@@ -18,4 +19,5 @@ __all__ = [
     "Database",
     "TransactionConflict",
     "open_database",
+    "reason_of",
 ]

@@ -8,6 +8,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from chassis.settings import StartError
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 def _setup(_arguments: Sequence[str]) -> None:
-    from chassis.dev import openapi
+    from chassis.dev import messages, openapi
     from chassis.dev.project import project_folder, service
 
     if not (project_folder() / ".env").exists():
@@ -45,8 +46,12 @@ def _setup(_arguments: Sequence[str]) -> None:
         documents.append(asyncapi.DOCUMENT)
     for document in documents:
         document.write(anew=False)
-    names = " and ".join(document.file for document in documents)
-    print(f"Ready. Commit uv.lock, from which pipeline and image install, and {names}. Next: uv run just dev")
+    messages.write()
+    names = ", ".join(document.file for document in documents)
+    print(
+        f"Ready. Commit uv.lock, from which pipeline and image install, {names} and {messages.FILE}. "
+        "Next: uv run just dev"
+    )
 
 
 def _check(_arguments: Sequence[str]) -> None:
@@ -59,6 +64,7 @@ def _check(_arguments: Sequence[str]) -> None:
     _openapi([])
     if service().events:
         _asyncapi([])
+    _messages([])
 
 
 def _openapi(_arguments: Sequence[str]) -> None:
@@ -76,10 +82,25 @@ def _asyncapi(arguments: Sequence[str]) -> None:
         print(asyncapi.DOCUMENT.check())
 
 
+def _messages(arguments: Sequence[str]) -> None:
+    from chassis.dev import messages
+
+    if "--write" in arguments:
+        messages.write()
+    else:
+        print(messages.check())
+
+
 def _migration(arguments: Sequence[str]) -> None:
     from chassis.dev import revisions
 
     revisions.add(list(arguments))
+
+
+def _renumber(arguments: Sequence[str]) -> None:
+    from chassis.dev import revisions
+
+    revisions.renumber(list(arguments))
 
 
 def _manifest(_arguments: Sequence[str]) -> None:
@@ -114,10 +135,30 @@ def _without_database(name: str, arguments: Sequence[str]) -> None:
 
 
 def _dev(url: str) -> int:
-    from chassis.dev import reload
+    from chassis.dev import ports, reload
+    from chassis.settings import Settings, load
 
+    settings = load(Settings)
+    opened = ports.open_ports(settings)
     _command("migrate", url)
-    return asyncio.run(reload.run())
+    with _events():
+        return asyncio.run(reload.run(settings, opened))
+
+
+def _worker(url: str) -> int:
+    with _events():
+        return _command("worker", url)
+
+
+def _events() -> AbstractContextManager[None]:
+    """Run what the events of the service need."""
+    from chassis.dev.project import service
+
+    if not service().events:
+        return nullcontext()
+    from chassis.dev import nats
+
+    return nats.development()
 
 
 def _command(name: str, _url: str, *arguments: str) -> int:
@@ -167,7 +208,9 @@ WITHOUT_DATABASE: Mapping[str, Callable[[Sequence[str]], None]] = {
     "check": _check,
     "openapi": _openapi,
     "asyncapi": _asyncapi,
+    "messages": _messages,
     "migration": _migration,
+    "renumber": _renumber,
     "manifest": _manifest,
     "update": _update,
     "propose": _propose,
@@ -177,9 +220,10 @@ WITHOUT_DATABASE: Mapping[str, Callable[[Sequence[str]], None]] = {
 WITH_DATABASE: Mapping[str, Callable[..., int]] = {
     "dev": _dev,
     "api": partial(_command, "api"),
-    "worker": partial(_command, "worker"),
+    "worker": _worker,
     "migrate": partial(_command, "migrate"),
     "jobs": partial(_command, "jobs"),
+    "events": partial(_command, "events"),
     "keys": partial(_command, "keys"),
     "db": _db,
     "reset": _reset,

@@ -1,24 +1,29 @@
-"""The AsyncAPI document, which describes the integration events that other services read."""
+"""The AsyncAPI document: the integration events that this service announces, and those that it subscribes to."""
 
 import json
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from chassis.dev.breaking import Json, schema_breaks
 from chassis.dev.documents import Document, DocumentError
 from chassis.dev.project import service
-from chassis.events import IntegrationEvent, attributes_of
+from chassis.events import IntegrationEvent, attributes_of, subject_of
+from chassis.jobs import Subscription
+from chassis.runtime import subscriptions_of
 
 type Kind = type[IntegrationEvent]
 
-KEPT = "Kept for a week in the JetStream stream {}-events; NATS_STREAM may name another."
+KEPT = "Kept for a week in the JetStream stream {}-events, unless another stream has this subject."
 ABOUT: Json = {
-    "ce-id": {"type": "string", "description": "The same for what comes twice."},
+    "ce-id": {"type": "string", "description": "The same for an event that comes twice."},
     "ce-time": {"type": "string", "format": "date-time", "description": "When it happened."},
-    "ce-requestid": {"type": "string", "description": "Of the request that caused it, as logs have it."},
+    "ce-partitionkey": {"type": "string", "description": "Events with the same key are in order."},
+    "ce-requestid": {"type": "string", "description": "Of the request that caused it, as in the logs."},
+    "ce-traceparent": {"type": "string", "description": "Of the trace that caused it (W3C Trace Context)."},
 }
 
 
@@ -42,44 +47,52 @@ def _below(kind: Kind) -> Iterable[Kind]:
 
 
 def written() -> str:
-    """Give the document of the code, as `just asyncapi` writes it."""
-    return json.dumps(document(kinds()), indent=2, ensure_ascii=False) + "\n"
+    """Return the document of the code, as `just asyncapi` writes it."""
+    return json.dumps(document(kinds(), subscriptions_of(service().modules)), indent=2, ensure_ascii=False) + "\n"
 
 
-def document(described: Sequence[Kind]) -> dict[str, Any]:
-    """Describe these as AsyncAPI 3.0 has it, a channel for each."""
+def document(announced: Sequence[Kind], subscribed: Sequence[Subscription]) -> dict[str, Any]:
+    """Describe them as AsyncAPI 3.0 has it: channels to which this service sends, and from which it receives."""
     of = service()
-    payloads, schemas = models_json_schema(
-        [(kind, "serialization") for kind in described], ref_template="#/components/schemas/{model}"
-    )
+    models: list[tuple[type[BaseModel], Literal["serialization", "validation"]]] = [
+        *((kind, "serialization") for kind in announced),
+        *((each.handler.message, "validation") for each in subscribed),
+    ]
+    payloads, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    sent = {kind.kind: _sent(kind, payloads[kind, "serialization"]) for kind in announced}
+    received = {each.handler.name: _received(each, payloads[each.handler.message, "validation"]) for each in subscribed}
+    channels = {kind: _channel(f"{of.name}.{kind}", [kind], description=KEPT.format(of.name)) for kind in sent}
+    for event_type in {each.event_type for each in subscribed}:
+        names = [each.handler.name for each in subscribed if each.event_type == event_type]
+        channels[event_type] = _channel(event_type, names)
     return {
         "asyncapi": "3.0.0",
         "info": {"title": of.title, "version": of.version, "description": of.description},
         "defaultContentType": "application/json",
-        "channels": {kind.kind: _channel(kind) for kind in described},
-        "operations": {f"announce.{kind.kind}": _operation(kind) for kind in described},
-        "components": {
-            "messages": {kind.kind: _message(kind, payloads[kind, "serialization"]) for kind in described},
-            "schemas": schemas.get("$defs", {}),
+        "channels": dict(sorted(channels.items())),
+        "operations": {
+            **{f"announce.{kind}": _operation("send", kind, kind) for kind in sent},
+            **{
+                f"handle.{each.handler.name}": _operation("receive", each.event_type, each.handler.name)
+                for each in subscribed
+            },
         },
+        "components": {"messages": sent | received, "schemas": schemas.get("$defs", {})},
     }
 
 
-def _channel(kind: Kind) -> Json:
-    return {
-        "address": f"{service().name}.events.{kind.kind}",
-        "description": KEPT.format(service().name),
-        "messages": {kind.kind: {"$ref": f"#/components/messages/{kind.kind}"}},
-    }
+def _channel(event_type: str, names: Sequence[str], **more: str) -> Json:
+    messages = {name: {"$ref": f"#/components/messages/{name}"} for name in names}
+    return {"address": subject_of(event_type), **more, "messages": messages}
 
 
-def _operation(kind: Kind) -> Json:
-    channel = f"#/channels/{kind.kind}"
-    return {"action": "send", "channel": {"$ref": channel}, "messages": [{"$ref": f"{channel}/messages/{kind.kind}"}]}
+def _operation(action: str, channel: str, name: str) -> Json:
+    path = f"#/channels/{channel}"
+    return {"action": action, "channel": {"$ref": path}, "messages": [{"$ref": f"{path}/messages/{name}"}]}
 
 
-def _message(kind: Kind, payload: Json) -> Json:
-    fixed = {name: {"const": value} for name, value in attributes_of(service().name, kind).items()}
+def _sent(kind: Kind, payload: Json) -> Json:
+    fixed = {name: {"const": value} for name, value in attributes_of(service().name, kind.kind).items()}
     return {
         "name": kind.kind,
         "summary": (kind.__doc__ or "").partition("\n")[0],
@@ -92,10 +105,17 @@ def _message(kind: Kind, payload: Json) -> Json:
     }
 
 
+def _received(subscription: Subscription, payload: Json) -> Json:
+    summary = (subscription.handler.message.__doc__ or "").partition("\n")[0]
+    return {"name": subscription.event_type, "summary": summary, "payload": payload}
+
+
 def breaks(before: Json, after: Json) -> list[str]:
-    """Name each break as `kind: what`."""
+    """Name each break of what is announced as `kind: what`."""
     found: list[str] = []
     for kind, earlier in before["components"]["messages"].items():
+        if f"announce.{kind}" not in before["operations"]:
+            continue
         later = after["components"]["messages"].get(kind)
         if later is None:
             found.append(f"{kind}: removed")

@@ -50,7 +50,7 @@ def restore(url: str, *arguments: str) -> int:
 
 def _make(url: str, name: str) -> str:
     _call("createdb", url, name, option="--maintenance-db")
-    return urlsplit(url)._replace(path=f"/{name}").geturl()
+    return postgres.join(urlsplit(url)._replace(path=f"/{name}"))
 
 
 def _ask(url: str, query: str) -> str:
@@ -63,7 +63,7 @@ def _call(program: str, url: str, *arguments: str | Path, option: str = "--dbnam
     Raises PostgresError with its words, when it fails or is not there.
     """
     parts = urlsplit(url)
-    named = parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@", 1)).geturl()
+    named = postgres.join(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@", 1)))
     variables = os.environ | ({"PGPASSWORD": unquote(parts.password)} if parts.password else {})
     command: Sequence[str | Path] = [postgres.programs() / program, f"{option}={named}", *arguments]
     try:

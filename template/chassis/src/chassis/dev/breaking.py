@@ -23,9 +23,11 @@ def breaks(before: Json, after: Json) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def schema_breaks(before: Json, after: Json, schemas: tuple[Json, Json], where: str) -> list[str]:
-    """Compare a schema of each document, of what is read; name each break as `where.field: what`."""
-    return list(_Comparison(before, after).schemas(*schemas, where, request=False))
+def schema_breaks(
+    before: Json, after: Json, schemas: tuple[Json, Json], where: str, *, request: bool = False
+) -> list[str]:
+    """Compare a schema of each document; name each break of what is read, or taken, as `where.field: what`."""
+    return list(_Comparison(before, after).schemas(*schemas, where, request=request))
 
 
 class _Comparison:

@@ -2,7 +2,6 @@
 
 import ast
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +10,11 @@ from alembic.script import ScriptDirectory
 from alembic.util import to_tuple
 
 from chassis.data.migration import configuration
-from chassis.dev import environment, postgres, update
+from chassis.dev import environment, messages, postgres, update
 from chassis.dev.project import project_folder, service
 
-OWNERS = ("notifications", "orders")
-MODULES = ("announcements", *OWNERS)
+MODULES = ("announcements", "notifications", "orders", "payments")
+OWNERS = tuple(name for name in MODULES if name in service().migrations)
 GOES = (
     "src/{package}/modules/{name}",
     "tests/modules/{name}",
@@ -51,7 +50,8 @@ def main() -> None:
         DEPLOYED.format(commands="\n    ".join(f"{service().name} migrate --downgrade {name}@base" for name in OWNERS))
     )
     _remove_caches()
-    _describe_anew()
+    messages.forget(MODULES)
+    update.describe_anew()
     sys.exit(0 if outcome.finished else 1)
 
 
@@ -60,14 +60,6 @@ def _update() -> update.Outcome:
         return update.update(ANSWER)
     except update.UpdateError as error:
         raise update.UpdateError(f"{error}\n{REMADE}") from error
-
-
-def _describe_anew() -> None:
-    """Write the documents without what was the example's, by processes that have not loaded it."""
-    for recipe in ("openapi", "asyncapi") if service().events else ("openapi",):
-        command = ["uv", "run", "--quiet", "just", "--quiet", recipe]
-        if subprocess.run(command, cwd=project_folder(), check=False).returncode:
-            print(f"Type `uv run just {recipe}` when the conflicts are resolved.")
 
 
 def _example() -> Iterator[Path]:

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from dotenv import dotenv_values
 
@@ -42,9 +42,12 @@ def prepare() -> Generator[str]:
 
 def require_local(url: str) -> None:
     """Raise PostgresError unless the database is on this machine: no other database is emptied or filled."""
-    host = urlsplit(url).hostname
-    if host not in {"127.0.0.1", "::1", "localhost"}:
-        raise postgres.PostgresError(f"DATABASE_URL names {host}: only one on this machine is emptied or filled")
+    parts = urlsplit(url)
+    named = [parts.netloc.rpartition("@")[2], *parse_qs(parts.query).get("host", ())]
+    for each in ",".join(filter(None, named)).split(","):
+        host = unquote(urlsplit(f"//{each}").hostname or each)
+        if host not in {"127.0.0.1", "::1", "localhost"} and not host.startswith("/"):
+            raise postgres.PostgresError(f"DATABASE_URL names {host}: only one on this machine is emptied or filled")
 
 
 def _made_secrets() -> Path:

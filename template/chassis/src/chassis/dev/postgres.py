@@ -5,6 +5,7 @@ by root, it runs as `nobody` from a copy of its programs that `nobody` can read.
 """
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -17,6 +18,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import SplitResult
 
 from chassis.dev.project import project_folder
 from chassis.settings import StartError
@@ -43,6 +45,12 @@ def programs() -> Path:
     return (_readable_copy(installed) if AS_ROOT else installed) / "pginstall" / "bin"
 
 
+def forget_variables() -> None:
+    """Remove libpq's variables: they are meant for another server, and some, as PGHOSTADDR, prevail over a URL."""
+    for name in [name for name in os.environ if re.fullmatch("PG[A-Z0-9]+", name)]:
+        del os.environ[name]
+
+
 class Cluster:
     """One data folder and the server that runs on it."""
 
@@ -53,6 +61,7 @@ class Cluster:
 
     def start(self, *options: str) -> None:
         """Make the cluster if there is none, and start its server with these options of `postgres`."""
+        forget_variables()
         if self.running():
             return
         if not (self._data / "PG_VERSION").exists():
@@ -128,6 +137,11 @@ def database(name: str) -> Generator[str]:
     with _in_use(cluster):
         psql(cluster.url("postgres"), "-q", "-c", f'CREATE DATABASE "{name}"', quiet=True)
         yield cluster.url(name)
+
+
+def join(parts: SplitResult) -> str:
+    """Put a URL together; `geturl` drops the slashes of one without a host, which libpq requires."""
+    return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
 
 def psql(url: str, *arguments: str, quiet: bool = False) -> int:

@@ -34,6 +34,8 @@ def main() -> None:
         outcome = update.update([])
     except update.UpdateError as error:
         sys.exit(f"propose: {error}")
+    if outcome.finished:
+        update.describe_anew()
     title = f"Update to release {release} of the template"
     _run("begin the branch", "git", "switch", "--quiet", "--force-create", branch)
     _run("add the changes", "git", "add", "--all")

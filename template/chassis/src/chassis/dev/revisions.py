@@ -1,15 +1,22 @@
-"""Makes a migration: the next revision of one owner, in that owner's folder."""
+"""Makes a migration, the next revision of one owner in its folder, and renumbers those that met others."""
 
 import importlib
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from alembic import command
 
-from chassis.data.migration import configuration
+from chassis.data.migration import configuration, revisions_in
 from chassis.dev.project import service
 from chassis.settings import StartError
 
 USAGE = 'uv run just migration OWNER "what it does"'
+USAGE_OF_RENUMBER = "uv run just renumber OWNER FILE, or several in their order"
+RENUMBERED = """\
+{old} is {new}, after {before}.
+A development database that has it under its old number needs `uv run just reset`.\
+"""
 LONGEST_REVISION = 32  # Alembic's column
 
 
@@ -18,25 +25,69 @@ class RevisionError(StartError):
 
 
 def add(arguments: list[str]) -> None:
-    """Write the revision that follows the newest of `OWNER`. Raises RevisionError."""
+    """Write the revision that follows the newest of `OWNER`, or both if there are two. Raises RevisionError."""
     match arguments:
         case [owner, text]:
             pass
         case _:
             raise RevisionError(USAGE)
     owners = _owners()
-    if owner not in owners:
-        raise RevisionError(f"no module called {owner}: make its package first; there are {', '.join(owners)}")
-    folder = owners[owner]
+    folder = _folder(owners, owner)
     folder.mkdir(exist_ok=True)
-    number = len(list(folder.glob(f"{owner}_*.py"))) + 1
-    revision = f"{owner}_{number:04}"
+    config = configuration(owners)
+    present = [revision for revision, _ in revisions_in(folder)]
+    head, label = (f"{owner}@heads", None) if present else ("base", owner)
+    command.revision(config, text, rev_id=_next(owner, present), version_path=folder, head=head, branch_label=label)
+
+
+def renumber(arguments: list[str]) -> None:
+    """Let revisions of `OWNER` follow its newest, in the order in which they are named. Raises RevisionError."""
+    match arguments:
+        case [owner, _, *_]:
+            pass
+        case _:
+            raise RevisionError(USAGE_OF_RENUMBER)
+    folder = _folder(_owners(), owner)
+    present = {path.name: revision for revision, path in revisions_in(folder)}
+    names = [Path(name).name for name in arguments[1:]]
+    if missing := [name for name in names if name not in present]:
+        raise RevisionError(f"no revision of {owner} is in {', '.join(missing)}: there are {', '.join(present)}")
+    stay = [revision for name, revision in present.items() if name not in names]
+    if not stay:
+        raise RevisionError("no other revision is left that these could follow: name fewer")
+    for name in names:
+        revision, before = _next(owner, stay), max(stay, key=_number)
+        stay.append(revision)
+        text = (folder / name).read_text(encoding="utf-8")
+        for field, value in (
+            ("revision", f'"{revision}"'),
+            ("down_revision", f'"{before}"'),
+            ("branch_labels", "None"),
+        ):
+            text = re.sub(rf"^{field}\b.*$", f"{field} = {value}", text, count=1, flags=re.MULTILINE)
+        new = folder / (revision + name.removeprefix(present[name]))
+        (folder / name).rename(new)
+        new.write_text(text, encoding="utf-8")
+        print(RENUMBERED.format(old=name, new=new.name, before=before))
+
+
+def _next(owner: str, present: Iterable[str]) -> str:
+    """Name the revision after those that are there, of which the first may have been squashed."""
+    revision = f"{owner}_{max(map(_number, present), default=0) + 1:04}"
     if len(revision) > LONGEST_REVISION:
         raise RevisionError(f"{revision} is longer than {LONGEST_REVISION} characters: shorten the module's name")
-    config = configuration(owners)
-    first = number == 1
-    head, label = ("base", owner) if first else (f"{owner}@head", None)
-    command.revision(config, text, rev_id=revision, version_path=folder, head=head, branch_label=label)
+    return revision
+
+
+def _number(revision: str) -> int:
+    found = re.search("[0-9]+$", revision)
+    return int(found[0]) if found else 0
+
+
+def _folder(owners: dict[str, Path], owner: str) -> Path:
+    if owner not in owners:
+        raise RevisionError(f"no module called {owner}: make its package first; there are {', '.join(owners)}")
+    return owners[owner]
 
 
 def _owners() -> dict[str, Path]:

@@ -46,6 +46,8 @@ class _Rules:
             yield "write the path as /v1/small-words/{name_of_a_value}"
         if not operation.get("tags"):
             yield "give its router a tag"
+        if " " not in operation.get("summary", ""):  # made of the function's name, such as `Get`
+            yield 'say what it does, as in summary="Get an invoice"'
         for parameter in operation.get("parameters", ()):
             if parameter["in"] != "header":  # the server bounds them all
                 yield from self._unbounded(parameter["schema"], f"{parameter['in']} parameter {parameter['name']}")
@@ -84,8 +86,9 @@ class _Rules:
         )
 
     def _resolved(self, part: Json) -> Json:
-        """Follow the reference of a schema or an answer."""
+        """Follow the reference of a schema or an answer, and keep what stands beside it."""
         while "$ref" in part:
             *_, room, name = part["$ref"].split("/")
-            part = self._components[room][name]
+            beside = {key: value for key, value in part.items() if key != "$ref"}
+            part = {**self._components[room][name], **beside}
         return part

@@ -3,6 +3,7 @@
 Copier does the work; here is what it leaves to its user: the checks before, and the account afterwards.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,14 @@ COPIER = ("uvx", "--quiet", "--from", "copier>=9.19,<10", "copier")
 HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/", "git+": "", "~": str(Path.home())}
 # What people may have set otherwise for themselves.
 GIT = ("git", "-c", "color.ui=false", "-c", "core.quotePath=false", "-c", "status.branch=false")
+# The same for Copier: a file that is ignored loses its edits, a hook that fails ends the update, and conflicts are not
+# found where untracked files are not shown.
+GIT_OF_COPIER = {
+    "core.excludesFile": os.devnull,
+    "core.hooksPath": os.devnull,
+    "init.templateDir": "",
+    "status.showUntrackedFiles": "all",
+}
 NEXT = "Next: `git add --all`, read `git diff --staged`, run `uv run just check`, commit."
 UNDO = "Or take it back with `git reset --hard` and `git clean -fd`."
 CONFLICTS = """\
@@ -31,6 +40,9 @@ Both sides changed the same lines. Choose in each, and then `git add` it; no rec
 
 
 PATCH = "chassis-edits.patch"
+DOCUMENTS = ("openapi", "messages", "asyncapi")
+EXAMPLE = ".env.example"
+SETTING = r"^(?:# )?([A-Z][A-Z0-9_]*)="
 LOST = """\
 ## Edits of the chassis
 
@@ -68,6 +80,8 @@ def main(arguments: Sequence[str]) -> None:
         print(f"update: {error}", file=sys.stderr)
         sys.exit(2)
     print(outcome.account)
+    if outcome.finished and _changes():
+        describe_anew()
     sys.exit(0 if outcome.finished else 1)
 
 
@@ -87,16 +101,40 @@ def update(arguments: Sequence[str]) -> Outcome:
 
     Raises UpdateError when Copier refuses.
     """
-    before, edits = source(), chassis_edits()
+    before, edits, settings = source(), chassis_edits(), settings_in(EXAMPLE)
     copier(arguments)
     conflicts = _lines("diff", "--name-only", "--relative", "--diff-filter=U")
     conflicts += _lines("ls-files", "--others", "--", "*.rej")
     locked = not (project_folder() / "uv.lock").exists() or "pyproject.toml" in conflicts or _lock()
     lost = [name for name in edits if not (project_folder() / name).exists()]
-    text = account(before, source(), conflicts, locked=locked)
+    text = account(before, source(), conflicts, news_of_settings(settings), locked=locked)
     if lost:
         text += f"\n\n{LOST.format(patch=_save_patch(edits, lost), names=', '.join(lost))}"
     return Outcome(text, finished=locked and not conflicts and not lost)
+
+
+def describe_anew() -> None:
+    """Write the documents of the code as it is now, by processes that have not loaded what was there before."""
+    for recipe in (name for name in DOCUMENTS if (project_folder() / f"{name}.json").exists()):
+        command = ["uv", "run", "--quiet", "just", "--quiet", recipe]
+        if subprocess.run(command, cwd=project_folder(), check=False).returncode:
+            print(f"Type `uv run just {recipe}` when what it says is resolved.")
+
+
+def settings_in(name: str) -> set[str]:
+    """Read the names of the variables that a file sets or shows."""
+    file = project_folder() / name
+    return set(re.findall(SETTING, file.read_text(encoding="utf-8"), re.MULTILINE)) if file.exists() else set()
+
+
+def news_of_settings(before: set[str]) -> str:
+    """Name the settings that are new, and those that are gone but still set in this project; empty without any."""
+    now = settings_in(EXAMPLE)
+    found = {
+        f"New in {EXAMPLE}": now - before,
+        "Gone, and still in your .env": (before - now) & settings_in(".env"),
+    }
+    return "\n".join(f"{text}: {', '.join(sorted(names))}" for text, names in found.items() if names)
 
 
 def chassis_edits() -> Mapping[str, str]:
@@ -117,9 +155,19 @@ def copier(arguments: Sequence[str]) -> None:
     """Run `copier update`. Raises UpdateError when it ends with an error."""
     answering = [] if sys.stdin.isatty() else ["--defaults"]
     command = [*COPIER, "update", "--skip-answered", *answering, *arguments]
-    if subprocess.run(command, cwd=project_folder(), check=False, stdout=sys.stderr).returncode:
+    if subprocess.run(
+        command, cwd=project_folder(), check=False, stdout=sys.stderr, env=_environment_of_copier()
+    ).returncode:
         undo = f". {UNDO}" if _changes() else ""
         raise UpdateError(f"Copier refused, for the reason above{undo}")
+
+
+def _environment_of_copier() -> Mapping[str, str]:
+    first = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
+    settings = {"GIT_CONFIG_COUNT": str(first + len(GIT_OF_COPIER))}
+    for number, (key, value) in enumerate(GIT_OF_COPIER.items(), first):
+        settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return os.environ | settings
 
 
 def source() -> Source:
@@ -136,7 +184,7 @@ def source() -> Source:
     return Source(address, noted["_commit"])
 
 
-def account(before: Source, after: Source, conflicts: Sequence[str], *, locked: bool) -> str:
+def account(before: Source, after: Source, conflicts: Sequence[str], settings: str, *, locked: bool) -> str:
     """Say in Markdown what changed, what conflicts, and what the template's changelog says of it."""
     changed = _changes()
     if not changed:
@@ -148,6 +196,8 @@ def account(before: Source, after: Source, conflicts: Sequence[str], *, locked: 
         parts.append("\n".join([CONFLICTS, *(f"- `{name}`" for name in conflicts)]))
     if not locked:
         parts.append("## uv.lock is as it was\n\n`uv lock` failed, for the reason it has given.")
+    if settings:
+        parts.append(f"## Settings\n\n{settings}")
     if moved:
         parts.append(news(before, after))
     return "\n\n".join([*parts, f"{NEXT} {UNDO}"])

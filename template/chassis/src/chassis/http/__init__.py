@@ -4,6 +4,7 @@ from chassis.http._application import Application, RouteInvalid, connect, create
 from chassis.http._conditional import IfMatch, IfNoneMatch, tag_of
 from chassis.http._deprecation import deprecated
 from chassis.http._idempotency import (
+    IDEMPOTENCY_KEYS,
     IdempotencyKeyInvalid,
     IdempotencyKeyRequired,
     IdempotencyKeyReused,
@@ -23,6 +24,7 @@ from chassis.http._transactions import Reading, Streaming, Writing
 
 __all__ = [
     "ACCEPTED",
+    "IDEMPOTENCY_KEYS",
     "Application",
     "Body",
     "CursorInvalid",

@@ -1,5 +1,6 @@
 """The ASGI application of a service: its routers, the middleware and the error handlers."""
 
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from starlette.routing import BaseRoute
 
 from chassis.data import Database
 from chassis.http._cors import cors
+from chassis.http._documentation import router as documentation
 from chassis.http._openapi import complete
 from chassis.http._policies import without_policy
 from chassis.http._problems import add_problem_handlers, add_problem_schema
@@ -25,7 +27,7 @@ from chassis.settings import EdgeSettings, StartError
 
 
 class RouteInvalid(StartError):
-    """A route has no policy, or is not on a Router, so that nothing would commit its transaction."""
+    """A route has no policy, the method and path of another, or no Router, which would commit its transaction."""
 
 
 class Application(FastAPI):
@@ -51,20 +53,20 @@ def create_application(
     *,
     docs: bool = False,
 ) -> Application:
-    """Create an application of these routers; `info` is the info object of its OpenAPI document.
+    """Create an application of these routers; `info` is the info object of its OpenAPI document, served with `docs`.
 
     Until `app.state` has the `authenticate` and `signing_keys` of the process, a service with authentication refuses
     every caller, and cursors are signed with a random key. Raises RouteInvalid.
     """
-    routes = [route for router in routers for route in router.routes]
+    routes = [route for router in (*routers, *([documentation] if docs else [])) for route in router.routes]
     _check(routes, with_policies=authentication is not None)
     app = Application(
         **info,
-        openapi_url="/openapi.json" if docs else None,
+        openapi_url=None,
         redirect_slashes=False,
         servers=[{"url": "/", "description": "Where this document comes from."}],
         middleware=[
-            Middleware(RequestContextMiddleware, docs=docs),
+            Middleware(RequestContextMiddleware, origins=edge.api_cors_origins),
             *cors(edge),
             Middleware(RateLimitMiddleware),
             Middleware(RequestBodyMiddleware, edge),
@@ -82,9 +84,17 @@ def create_application(
 def _check(routes: Sequence[BaseRoute], *, with_policies: bool) -> None:
     if with_policies and (missing := next(without_policy(routes), None)):
         raise RouteInvalid(f"no policy as the first parameter of {missing}: take `requires(...)` or `Public`")
+    taken: dict[str, str] = {}
     for route in iter_route_contexts(routes):
-        if not isinstance(route.original_route, Route):
+        original = route.original_route
+        if not isinstance(original, Route):
             raise RouteInvalid(f"{route.path} is on no `Router`: import it from chassis.http")
+        name = f"{original.endpoint.__module__}.{original.name}"
+        for method in sorted(route.methods or ()):
+            place = f"{method} {re.sub(r'{\w+', '{', route.path or '')}"  # whatever its parameters are called
+            if place in taken:
+                raise RouteInvalid(f"{taken[place]} and {name} both have {method} {route.path}: change one path")
+            taken[place] = name
 
 
 def connect(app: FastAPI, database: Database, outbox: Outbox) -> None:

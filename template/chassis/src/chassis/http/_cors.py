@@ -1,5 +1,6 @@
 """Cross-origin resource sharing: which origins may call the API from a browser."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -12,26 +13,42 @@ from chassis.http._problems import problem
 from chassis.settings import EdgeSettings
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-REQUEST_HEADERS = ("Authorization", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id")
+REQUEST_HEADERS = (
+    *("Authorization", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-Id", "X-Requested-With"),
+    *("Traceparent", "Tracestate", "Baggage", "Sentry-Trace"),
+)
 RESPONSE_HEADERS = (
     *("Deprecation", "ETag", "Idempotency-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy"),
     *("Retry-After", "Sunset", "WWW-Authenticate", "X-Request-Id"),
 )
 
 
-class OriginRefused(BadRequest):
-    title = "Origin not allowed"
+class PreflightRefused(BadRequest):
+    title = "Preflight refused"
 
 
-class _Cors(CORSMiddleware):
+class Cors(CORSMiddleware):
+    """It allows no cookies: credentials are in a header."""
+
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
         if response.status_code == HTTPStatus.OK:
             return response
-        return problem(OriginRefused(), headers={"vary": response.headers["vary"]})
+        reasons = bytes(response.body).decode()  # as in `Disallowed CORS origin, headers`
+        return problem(PreflightRefused(f"{reasons}."), headers={"vary": response.headers["vary"]})
 
 
 def cors(edge: EdgeSettings) -> list[Middleware]:
-    """Create the middleware unless no origin is allowed. It allows no cookies: credentials are in a header."""
-    origins = edge.api_cors_origins
-    return [Middleware(_Cors, origins, METHODS, REQUEST_HEADERS, expose_headers=RESPONSE_HEADERS)] if origins else []
+    """Create the middleware unless no origin is allowed."""
+    if not edge.api_cors_origins:
+        return []
+    headers = [*REQUEST_HEADERS, *edge.api_cors_headers]
+    return [Middleware(Cors, edge.api_cors_origins, METHODS, headers, expose_headers=RESPONSE_HEADERS)]
+
+
+def fields_for(origin: str, allowed: Sequence[str]) -> dict[str, str]:
+    """Return the fields by which a page of this origin sees a response that does not pass the middleware."""
+    if origin not in allowed:
+        return {}
+    exposed = ", ".join(RESPONSE_HEADERS)
+    return {"access-control-allow-origin": origin, "access-control-expose-headers": exposed, "vary": "Origin"}

@@ -6,6 +6,7 @@ stored in the transaction of the effect: a refused request, a failed commit or a
 
 import json
 import re
+from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from typing import Annotated
@@ -17,7 +18,7 @@ from chassis.errors import BadRequest, Invalid, Unavailable
 from chassis.http._context import EarlyResponse, context_of
 from chassis.http._openapi import documented, raises, sends
 from chassis.http._transactions import open_transaction
-from chassis.jobs import Transaction
+from chassis.jobs import Retention, Transaction
 
 # Replaces an expired key. Locks the row, so that concurrent requests with the same key wait for the first.
 CLAIM = """
@@ -36,6 +37,17 @@ KEEP = """
     UPDATE chassis_idempotency_keys SET status = $4, headers = $5, body = $6
     WHERE principal = $1 AND route = $2 AND key = $3
 """
+
+IDEMPOTENCY_KEYS = Retention(
+    "idempotency_keys",
+    """
+    DELETE FROM chassis_idempotency_keys WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM chassis_idempotency_keys WHERE created_at < now() - $1::interval
+        ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ))
+    """,
+    age=timedelta(hours=24),
+)
 
 type IdempotencyKey = Annotated[
     str | None,

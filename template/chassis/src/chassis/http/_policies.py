@@ -38,8 +38,8 @@ class Policy(SecurityBase):
             context.principal = caller.subject
             principal.set(caller.subject)
             await count_request(request.scope, "principal", caller.subject)
-        if not caller.scopes.issuperset(self.scopes):
-            raise Forbidden(self.scopes)
+        if missing := [scope for scope in self.scopes if scope not in caller.scopes]:
+            raise Forbidden(self.scopes, missing)
         return caller
 
 

@@ -121,6 +121,8 @@ def _violation(detail: dict[str, Any]) -> Violation:
         path.pop()  # a name that the caller chose
     pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
     message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "too_short" and not detail["ctx"]["actual_length"]:
+        message = "Must not be empty"
     if detail["type"].endswith("_parsing"):  # the rest quotes the input
         message = message.partition(", ")[0]
     return Violation(location=location, pointer=pointer, detail=message)

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from email.message import Message as Mime
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 import jiter
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.errors import BadRequest, ContentTooLarge, Error, RequestTimeout
+from chassis.errors import BadRequest, ContentTooLarge, Error, RequestTimeout, UnsupportedMediaType
 from chassis.http._context import context_of
 from chassis.http._problems import problem
 from chassis.settings import EdgeSettings
@@ -43,11 +44,13 @@ class RequestBodyMiddleware:
             await problem(error)(scope, receive, send)
         except (ContentTooLarge, RequestTimeout) as error:
             await _refuse(error, scope, receive, send)
+        except UnsupportedMediaType as error:
+            await problem(error, headers={"accept-encoding": "identity"})(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _take(self, headers: Headers, receive: Receive) -> bytes:
-        """Read the body. Raises ContentTooLarge, RequestTimeout or BadRequest."""
+        """Read the body. Raises ContentTooLarge, RequestTimeout, UnsupportedMediaType or BadRequest."""
         if int(headers.get("content-length", 0)) > self._limit:
             raise ContentTooLarge
         body = bytearray()
@@ -59,9 +62,12 @@ class RequestBodyMiddleware:
                         raise ContentTooLarge
         except TimeoutError as error:
             raise RequestTimeout from error
+        if body and headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("The request body must have no Content-Encoding.")
         return bytes(body)
 
 
+@lru_cache(100)
 def is_json(content_type: str) -> bool:
     """Tell whether a media type is JSON: `application/json` or `application/*+json`."""
     mime = Mime()

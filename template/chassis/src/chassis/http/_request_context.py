@@ -2,8 +2,11 @@
 
 import re
 import secrets
+from collections.abc import Sequence
+from functools import cache
 from http import HTTPMethod, HTTPStatus
 from time import perf_counter
+from urllib.parse import quote
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,6 +15,7 @@ from uuid_utils import uuid7
 
 from chassis.errors import Error
 from chassis.http._context import KEY, RequestContext
+from chassis.http._cors import fields_for
 from chassis.http._problems import problem
 from chassis.http._routes import Routes
 from chassis.ops import metrics, principal, request_id, trace_id
@@ -22,8 +26,8 @@ METHODS = frozenset(HTTPMethod)
 # A later version may add fields; ids of only zeros and version ff are invalid.
 TRACEPARENT = re.compile(r"(?!ff|00.{53}-)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
-NO_FRAMES = {"content-security-policy": "default-src 'none'; frame-ancestors 'none'"}
 SAFE = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
@@ -32,7 +36,6 @@ SAFE = {
 TLS_ONLY = {"strict-transport-security": "max-age=31536000"}
 # The caller may cache the response to a read, and revalidates it with its ETag.
 KEPT, NOT_KEPT = {"cache-control": "private, no-cache"}, {"cache-control": "no-store"}
-DOCUMENTATION = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
 
 
 def _choose_request_id(scope: Scope) -> str:
@@ -51,9 +54,9 @@ def _choose_trace_id(scope: Scope) -> str:
 class RequestContextMiddleware:
     """A single pure ASGI middleware: each BaseHTTPMiddleware would cost a request about 0.4 ms."""
 
-    def __init__(self, app: ASGIApp, *, docs: bool = False) -> None:
+    def __init__(self, app: ASGIApp, *, origins: Sequence[str] = ()) -> None:
         self._app = app
-        self._scripted = DOCUMENTATION if docs else frozenset[str]()
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -73,7 +76,7 @@ class RequestContextMiddleware:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = context.request_id
-                self._secure(headers, scope, status)
+                self._secure(message["headers"], scope, status)
                 for name, value in context.headers:
                     headers.append(name, value)
             elif method == "HEAD":
@@ -86,21 +89,25 @@ class RequestContextMiddleware:
             log.exception("request failed")
             if status:
                 raise
-            await problem(Error())(scope, receive, send_with_headers)
+            fields = fields_for(Headers(scope=scope).get("origin", ""), self._origins)
+            await problem(Error(), headers=fields)(scope, receive, send_with_headers)
         finally:
             _record(scope, method, status, perf_counter() - started)
             request_id.reset(token)
             trace_id.reset(trace)
 
-    def _secure(self, headers: MutableHeaders, scope: Scope, status: int) -> None:
+    def _secure(self, headers: list[tuple[bytes, bytes]], scope: Scope, status: int) -> None:
         """Add the security headers that the route has not set itself."""
-        added = SAFE | (KEPT if scope["method"] == "GET" and status < HTTPStatus.BAD_REQUEST else NOT_KEPT)
-        if scope["path"] not in self._scripted:
-            added |= NO_FRAMES
-        if scope["scheme"] == "https":
-            added |= TLS_ONLY
-        for name in added.keys() - headers.keys():
-            headers.append(name, added[name])
+        is_kept = scope["method"] == "GET" and status < HTTPStatus.BAD_REQUEST
+        added = _fields(is_kept=is_kept, tls=scope["scheme"] == "https")
+        names = {name for name, _ in headers}
+        headers += [field for field in added if field[0] not in names]
+
+
+@cache
+def _fields(*, is_kept: bool, tls: bool) -> list[tuple[bytes, bytes]]:
+    fields = SAFE | (KEPT if is_kept else NOT_KEPT) | (TLS_ONLY if tls else {})
+    return [(name.encode(), value.encode()) for name, value in fields.items()]
 
 
 def _as_get(scope: Scope) -> Scope:
@@ -120,4 +127,5 @@ def _record(scope: Scope, method: str, status: int, seconds: float) -> None:
     metrics.REQUESTS.labels(method, route, status).inc()
     metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
     milliseconds = round(seconds * 1000, 1)
-    log.info("request", method=method, route=route, status=status, duration_ms=milliseconds, client=client)
+    path = quote(scope["path"])
+    log.info("request", method=method, route=route, path=path, status=status, duration_ms=milliseconds, client=client)

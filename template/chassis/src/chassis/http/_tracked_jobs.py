@@ -15,6 +15,7 @@ from chassis.identity import Principal
 from chassis.jobs import JobNotFound, JobStatus, TrackedJob, tracking
 
 router = Router("/v1/jobs", tags=["jobs"])
+OPERATION = "jobs_get"
 
 type Caller = Annotated[Principal, requires()]
 
@@ -41,7 +42,7 @@ class JobView(BaseModel):
 
 # For a route that returns `accepted(...)`: `status_code=202, responses=ACCEPTED`.
 ACCEPTED: Responses = sends("Location")
-ACCEPTED[SUCCESS]["links"] = {"jobs_get": {"operationId": "jobs_get", "parameters": {"job_id": "$response.body#/id"}}}
+ACCEPTED[SUCCESS]["links"] = {OPERATION: {"operationId": OPERATION, "parameters": {"job_id": "$response.body#/id"}}}
 
 
 def accepted(job: TrackedJob, response: Response) -> JobView:
@@ -50,6 +51,6 @@ def accepted(job: TrackedJob, response: Response) -> JobView:
     return JobView.model_validate(job)
 
 
-@router.get("/{job_id}", operation_id="jobs_get", responses=raises(JobNotFound))
+@router.get("/{job_id}", summary="Get the progress of a job", operation_id=OPERATION, responses=raises(JobNotFound))
 async def get(job_id: UUID, caller: Caller, connection: Reading) -> JobView:
     return JobView.model_validate(await tracking.get(connection, caller.subject, job_id))

@@ -56,11 +56,11 @@ async def refuse_everyone(_request: Request, _scopes: Sequence[str]) -> Principa
 
 
 def bearer(request: Request) -> str:
-    """Read the credential of `Authorization: Bearer`, at most 8 KiB (RFC 6750, section 2.1). Raises Unauthorized."""
+    """Read the credential of `Authorization: Bearer`, at most 16 KiB (RFC 6750, section 2.1). Raises Unauthorized."""
     fields = request.headers.getlist("authorization")
     if not fields:
         raise Unauthorized
-    found = re.fullmatch(r"(?i:bearer) +([A-Za-z0-9._~+/=-]{1,8192})", fields[0])
+    found = re.fullmatch(r"(?i:bearer) +([A-Za-z0-9._~+/=-]{1,16384})", fields[0])
     if len(fields) > 1 or found is None:
         raise Unauthorized("The Authorization header must contain one bearer credential.")
     return found[1]

@@ -1,24 +1,24 @@
-"""The dead letter on the command line: `jobs list`, `show`, `retry` and `discard`."""
+"""The queue on the command line: `jobs list`, `show`, `retry` and `discard`."""
 
 import json
 import re
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 from pydantic_core import from_json, to_jsonable_python
 
-from chassis.data import NOT_READY_ERRORS, Connection, open_database
+from chassis.data import NOT_READY_ERRORS, Connection, open_database, reason_of
 from chassis.jobs import _dead_letters as dead_letters
 from chassis.jobs._dead_letters import Acted, Listed, Selection
 from chassis.ops import Commands
 from chassis.ops import run as run_process
 from chassis.settings import Settings, StartError, load
 
-# An outage of an upstream service can leave a million dead letters, and no caller waits here.
+# An outage of an upstream service can leave a million dead letters; a command may take its time.
 PATIENCE_SECONDS = 60
 MAX_ID = 2**63 - 1
 MAX_LISTED = 10_000
@@ -35,22 +35,23 @@ class JobsRefused(StartError):
 
 def add_commands(commands: Commands) -> None:
     """Add `jobs list`, `jobs show`, `jobs retry` and `jobs discard`."""
-    jobs = commands.add_parser("jobs", help="list, show, retry and discard failed jobs").add_subparsers(
+    jobs = commands.add_parser("jobs", help="list jobs, and retry or discard dead letters").add_subparsers(
         required=True, metavar="ACTION"
     )
-    listing = _add(jobs, "list", "list jobs, the failed ones unless told otherwise", _list)
-    listing.add_argument("--status", choices=["failed", "queued", "picked", "all"], default="failed")
-    listing.add_argument("--limit", default="50", metavar="N", help="the most to show; 50 by default")
-    _add(jobs, "show", "show all there is of a job", _show).add_argument("id")
-    retry = _add(jobs, "retry", "put failed jobs back on the queue, with all their attempts", _acting("retried"))
-    discard = _add(jobs, "discard", "take failed jobs off the queue for good", _acting("discarded"))
+    listing = _add(jobs, "list", "list jobs, by default the dead letters", _list)
+    listing.add_argument("--status", choices=["dead", "queued", "running", "all"], default="dead")
+    listing.add_argument("--limit", default="50", metavar="N", help="maximum number to list; 50 by default")
+    _add(jobs, "show", "show all fields of a job", _show).add_argument("id")
+    retry = _add(jobs, "retry", "put dead letters back on the queue, with all their attempts", _acting("retried"))
+    discard = _add(jobs, "discard", "delete dead letters", _acting("discarded"))
     for each in (retry, discard):
         each.add_argument("ids", nargs="*", metavar="id")
-        each.add_argument("--all", action="store_true", help="every failed job")
+        each.add_argument("--all", action="store_true", help="every dead letter")
     for each in (listing, retry, discard):
-        each.add_argument("--task", metavar="NAME", help="those of this name, as in invoices.send")
-        each.add_argument("--older-than", metavar="AGE", help="those in this state for longer, as in 90s, 15m, 2h, 7d")
-        each.add_argument("--newer-than", metavar="AGE", help="those in this state for less")
+        each.add_argument("--handler", metavar="NAME", help="only jobs of this handler, for example invoices.send")
+        age = "dead letters since, other jobs created"
+        each.add_argument("--older-than", metavar="AGE", help=f"only {age} before this time: 90s, 15m, 2h, 7d")
+        each.add_argument("--newer-than", metavar="AGE", help=f"only {age} within this time")
 
 
 def _add(commands: Commands, name: str, text: str, work: Work) -> ArgumentParser:
@@ -70,7 +71,9 @@ async def _run(work: Work, options: Namespace) -> None:
         async with open_database(settings) as database, database.transaction() as connection:
             found, text = await work(connection, options)
     except NOT_READY_ERRORS as error:
-        raise JobsRefused(f"the database is unavailable or not migrated: {error.__cause__ or error!r}") from error
+        raise JobsRefused(
+            f"the database is unavailable or not migrated: {reason_of(error.__cause__ or error)}"
+        ) from error
     print(json.dumps(to_jsonable_python(found), indent=2) if options.json else _visible(text))  # noqa: T201  # to read
 
 
@@ -79,7 +82,9 @@ async def _list(connection: Connection, options: Namespace) -> tuple[Any, str]:
     limit = _number(options.limit, "--limit", MAX_LISTED)
     jobs, count = await dead_letters.find(connection, _selection(options), status, limit)
     more = count - len(jobs)
-    lines = [*_columns([("ID", "TASK", "STATUS", "ATTEMPTS", "AGE", "LAST ERROR"), *map(_line, jobs)])] if jobs else []
+    lines = (
+        [*_columns([("ID", "HANDLER", "STATUS", "ATTEMPT", "AGE", "LAST ERROR"), *map(_line, jobs)])] if jobs else []
+    )
     lines += [f"... and {more} more"] if more else []
     text = "\n".join(lines) or "No jobs found."
     return {"jobs": [asdict(job) | {"age": job.age.total_seconds()} for job in jobs], "more": more}, text
@@ -90,13 +95,14 @@ async def _show(connection: Connection, options: Namespace) -> tuple[Any, str]:
     job = await dead_letters.get(connection, job_id)
     if job is None:
         raise JobsRefused(f"there is no job {job_id}")
-    job["payload"] = _payload(job["payload"] or b"")
-    told = to_jsonable_python({name: value for name, value in job.items() if name not in {"payload", "history"}})
-    lines = [
-        *_columns([(name, json.dumps(value) if isinstance(value, dict) else value) for name, value in told.items()])
-    ]
+    job["payload"] = _payload(job["payload"])
+    fields = {name: value for name, value in job.items() if name not in {"payload", "errors"}}
     payload = json.dumps(job["payload"], indent=2, ensure_ascii=False)
-    return job, "\n".join([*lines, "", "payload", payload, "", "history", *map(_event, job["history"])])
+    errors = [
+        f"{each['at']}  attempt {each['attempt']}\n{each['traceback'] or each['message']}" for each in job["errors"]
+    ]
+    lines = [*_columns([*to_jsonable_python(fields).items()]), "", "payload", payload, "", "errors", *errors]
+    return job, "\n".join(lines)
 
 
 def _acting(done: str) -> Work:
@@ -105,13 +111,13 @@ def _acting(done: str) -> Work:
     async def act(connection: Connection, options: Namespace) -> tuple[Any, str]:
         selection = _selection(options)
         if selection == Selection() and not options.all:
-            raise JobsRefused("select jobs: ids, --task, --older-than, --newer-than or --all")
+            raise JobsRefused("select jobs: ids, --handler, --older-than, --newer-than or --all")
         jobs = await change(connection, selection)
         if refused := set(selection.ids or ()).difference(job.id for job in jobs):
             ids = ", ".join(map(str, sorted(refused)))
-            raise JobsRefused(f"nothing is {done}: no failed job of this kind, or its key is taken: {ids}")
-        tasks = Counter(job.task for job in jobs)
-        text = "".join(f"\n{task}: {number}" for task, number in sorted(tasks.items()))
+            raise JobsRefused(f"nothing is {done}: no such dead letter, or its key is in use: {ids}")
+        handlers = Counter(job.handler for job in jobs)
+        text = "".join(f"\n{handler}: {number}" for handler, number in sorted(handlers.items()))
         return {done: [job.id for job in jobs]}, f"{len(jobs)} {done}.{text}"
 
     return act
@@ -119,10 +125,10 @@ def _acting(done: str) -> Work:
 
 def _selection(options: Namespace) -> Selection:
     """Read what the arguments select. Raises JobsRefused."""
-    if options.task is not None and not re.fullmatch(r"[\w.]{1,200}", options.task):
-        raise JobsRefused(f"--task is the name of a task, as in invoices.send, and not {options.task!r}")
+    if options.handler is not None and not re.fullmatch(r"[\w.]{1,200}", options.handler):
+        raise JobsRefused(f"--handler is the name of a handler, for example invoices.send, and not {options.handler!r}")
     ids = [_number(text, "a job's id", MAX_ID) for text in getattr(options, "ids", ())]
-    return Selection(ids or None, options.task, _age(options.older_than), _age(options.newer_than))
+    return Selection(ids or None, options.handler, _age(options.older_than), _age(options.newer_than))
 
 
 def _number(text: str, name: str, largest: int) -> int:
@@ -145,9 +151,9 @@ def _line(job: Listed) -> Sequence[object]:
     seconds = int(job.age.total_seconds())
     sizes = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
     age = next((f"{seconds // size}{unit}" for size, unit in sizes if seconds >= size), "0s")
-    error = " ".join((job.error or "").split())
+    error = " ".join(job.error.split())
     short = error if len(error) <= MAX_ERROR else f"{error[: MAX_ERROR - 3]}..."
-    return job.id, job.task, job.status, job.attempts, age, short
+    return job.id, job.handler, job.status, job.attempt, age, short
 
 
 def _columns(rows: Sequence[Sequence[object]]) -> Sequence[str]:
@@ -163,13 +169,6 @@ def _payload(payload: bytes) -> object:
         return from_json(payload, allow_inf_nan=False)
     except ValueError:
         return payload.decode("utf-8", "backslashreplace")
-
-
-def _event(event: Mapping[str, Any]) -> str:
-    error = event["error"]
-    return f"{event['at']}  {event['status']}" + (
-        f"\n{error['traceback'] or error['message']}".rstrip() if error else ""
-    )
 
 
 def _visible(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The SQL of the dead letter: what a person asks of the queue, and does to the jobs that failed."""
+"""The SQL of the command `jobs`: what an operator asks of the queue, and does to dead letters."""
 
 import json
 from collections.abc import Sequence
@@ -6,77 +6,60 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from asyncpg import Record
-
 from chassis.data import Connection
+from chassis.jobs._ordering import LOCK, advance
+from chassis.jobs._outbox import NOTIFY
 
-# Four arguments of each statement, and no limit where one is null. A job is as old as its status.
-_SELECTED = """
-    ($1::bigint[] IS NULL OR id = ANY($1)) AND ($2::text IS NULL OR entrypoint = $2)
-    AND ($3::interval IS NULL OR updated <= now() - $3) AND ($4::interval IS NULL OR updated > now() - $4)
+_STATUS = "CASE WHEN dead_at IS NOT NULL THEN 'dead' WHEN worker IS NULL THEN 'queued' ELSE 'running' END"
+# A dead letter is as old as its end, any other job as its message.
+_SINCE = "coalesce(dead_at, created_at)"
+# Four arguments of each statement, and no limit where one is null.
+_SELECTED = f"""
+    ($1::bigint[] IS NULL OR id = ANY($1)) AND ($2::text IS NULL OR handler = $2)
+    AND ($3::interval IS NULL OR {_SINCE} <= now() - $3) AND ($4::interval IS NULL OR {_SINCE} > now() - $4)
 """
 
 LIST = f"""
     WITH selected AS (
-        SELECT id, entrypoint, status, attempts, created, updated, execute_after FROM pgqueuer
-        WHERE ($5::text IS NULL OR status::text = $5) AND {_SELECTED}
+        SELECT id, handler, {_STATUS} AS status, attempt, created_at, run_at, dead_at, {_SINCE} AS since, errors
+        FROM chassis_jobs WHERE ($5::text IS NULL OR {_STATUS} = $5) AND {_SELECTED}
     )
-    SELECT id, entrypoint, status::text, attempts, created, updated, execute_after, now() - updated AS age,
-        (SELECT error FROM pgqueuer_log AS log, concat_ws(': ', traceback ->> 'exception_type',
-            traceback ->> 'exception_message') AS error
-        WHERE job_id = page.id AND traceback IS NOT NULL ORDER BY log.created DESC, log.id DESC LIMIT 1) AS error,
-        (SELECT count(id) FROM selected) AS found
-    FROM (
-        SELECT id, entrypoint, status, attempts, created, updated, execute_after FROM selected
-        ORDER BY updated DESC, id DESC LIMIT $6
-    ) AS page
-    ORDER BY updated DESC, id DESC
+    SELECT id, handler, status, attempt, created_at, run_at, dead_at, now() - since AS age,
+        concat_ws(': ', errors -> -1 ->> 'type', errors -> -1 ->> 'message') AS error,
+        (SELECT count(*) FROM selected) AS found
+    FROM selected ORDER BY since DESC, id DESC LIMIT $6
 """  # noqa: S608  # made of constants
 
-GET = """
-    SELECT id, entrypoint AS task, status::text, attempts, priority, dedupe_key AS key, created AS created_at,
-        updated AS updated_at, execute_after, heartbeat, queue_manager_id AS worker, headers, payload
-    FROM pgqueuer WHERE id = $1
-"""
+GET = f"""
+    SELECT id, handler, {_STATUS} AS status, message_id, version, attempt, priority, key, ordering_key, is_waiting,
+        created_at, due_at, run_at, dead_at, worker, request_id, trace_id, payload, errors
+    FROM chassis_jobs WHERE id = $1
+"""  # noqa: S608  # made of constants
 
-HISTORY = """
-    SELECT created, status::text, traceback ->> 'exception_type' AS type, traceback ->> 'exception_message' AS message,
-        traceback ->> 'traceback' AS traceback
-    FROM pgqueuer_log WHERE job_id = $1 ORDER BY created, id
-"""
-
-# Of jobs with one key no more than one may wait: one that waits already stays that one, else the oldest becomes it.
+# Only one job with a key may be queued. If none is, the oldest dead letter with that key is retried.
 RETRY = f"""
     WITH chosen AS (
-        SELECT DISTINCT ON (dedupe_key, CASE WHEN dedupe_key IS NULL THEN id END) id FROM pgqueuer AS job
-        WHERE status = 'failed' AND {_SELECTED} AND NOT EXISTS (
-            SELECT FROM pgqueuer AS other
-            WHERE other.dedupe_key = job.dedupe_key AND other.status IN ('queued', 'picked')
+        SELECT DISTINCT ON (handler, key, CASE WHEN key IS NULL THEN id END) id FROM chassis_jobs AS job
+        WHERE dead_at IS NOT NULL AND {_SELECTED} AND NOT EXISTS (
+            SELECT FROM chassis_jobs AS other
+            WHERE other.handler = job.handler AND other.key = job.key AND other.dead_at IS NULL
         )
-        ORDER BY dedupe_key, CASE WHEN dedupe_key IS NULL THEN id END, id
-    ), retried AS (
-        UPDATE pgqueuer
-        SET status = 'queued', attempts = 0, execute_after = now(), updated = now(), queue_manager_id = NULL
-        WHERE status = 'failed' AND id IN (SELECT id FROM chosen)
-        RETURNING id, entrypoint, priority
-    ), logged AS (
-        INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
-        SELECT id, 'queued', entrypoint, priority FROM retried
+        ORDER BY handler, key, CASE WHEN key IS NULL THEN id END, id
     )
-    SELECT id, entrypoint FROM retried ORDER BY id
+    UPDATE chassis_jobs
+    SET dead_at = NULL, attempt = 0, crashes = 0, run_at = now(), is_waiting = ordering_key IS NOT NULL
+    WHERE dead_at IS NOT NULL AND id IN (SELECT id FROM chosen)
+    RETURNING id, handler, ordering_key, CASE WHEN ordering_key IS NOT NULL THEN {LOCK}::text END
 """  # noqa: S608  # made of constants
 
 DISCARD = f"""
     WITH discarded AS (
-        DELETE FROM pgqueuer WHERE status = 'failed' AND {_SELECTED} RETURNING id, entrypoint, priority, headers
+        DELETE FROM chassis_jobs WHERE dead_at IS NOT NULL AND {_SELECTED} RETURNING id, handler, message_id
     ), given_up AS (
         UPDATE chassis_tracked_jobs AS job SET has_succeeded = false, updated_at = now() FROM discarded
-        WHERE discarded.headers ? 'tracked' AND job.id = (discarded.headers ->> 'tracked')::uuid
-    ), logged AS (
-        INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
-        SELECT id, 'deleted', entrypoint, priority FROM discarded
+        WHERE job.id = discarded.message_id
     )
-    SELECT id, entrypoint FROM discarded ORDER BY id
+    SELECT id, handler FROM discarded ORDER BY id
 """  # noqa: S608  # made of constants
 
 
@@ -84,7 +67,7 @@ class Selection(NamedTuple):
     """Which jobs are meant: all of these at once, where they are not None."""
 
     ids: Sequence[int] | None = None
-    task: str | None = None
+    handler: str | None = None
     older_than: timedelta | None = None
     newer_than: timedelta | None = None
 
@@ -93,52 +76,46 @@ class Acted(NamedTuple):
     """A job that something was done to."""
 
     id: int
-    task: str
+    handler: str
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A job in short; `error` is how its last run failed."""
+    """A job in short; `error` is how its last attempt failed."""
 
     id: int
-    task: str
+    handler: str
     status: str
-    attempts: int
+    attempt: int
     created_at: datetime
-    updated_at: datetime
-    execute_after: datetime
+    run_at: datetime
+    dead_at: datetime | None
     age: timedelta
-    error: str | None
+    error: str
 
 
 async def find(
     connection: Connection, selection: Selection, status: str | None, limit: int
 ) -> tuple[Sequence[Listed], int]:
-    """Read at most `limit` jobs, those that changed last first, and count how many there are in all."""
+    """Read at most `limit` jobs, the last dead letters and messages first, and count how many there are in all."""
     rows = await connection.fetch(LIST, *selection, status, limit)
     return [Listed(*tuple(row)[:-1]) for row in rows], rows[0]["found"] if rows else 0
 
 
 async def get(connection: Connection, job_id: int) -> dict[str, Any] | None:
-    """Read all there is of a job, with its history from the first day on."""
+    """Read all there is of a job, with its last errors."""
     row = await connection.fetchrow(GET, job_id)
-    if row is None:
-        return None
-    history = [_happened(each) for each in await connection.fetch(HISTORY, job_id)]
-    headers = json.loads(row["headers"]) if row["headers"] else {}
-    return {**row, "headers": headers, "history": history}
+    return None if row is None else {**row, "errors": json.loads(row["errors"])}
 
 
 async def retry(connection: Connection, selection: Selection) -> Sequence[Acted]:
-    """Put failed jobs back on the queue, with all their attempts before them."""
-    return [Acted(*row) for row in await connection.fetch(RETRY, *selection)]
+    """Put dead letters back on the queue, with all their attempts before them."""
+    rows = await connection.fetch(RETRY, *selection)
+    await advance(connection, [(row["handler"], row["ordering_key"]) for row in rows])
+    await connection.execute(NOTIFY)
+    return sorted(Acted(row["id"], row["handler"]) for row in rows)
 
 
 async def discard(connection: Connection, selection: Selection) -> Sequence[Acted]:
-    """Take failed jobs off the queue; their history stays."""
+    """Delete dead letters."""
     return [Acted(*row) for row in await connection.fetch(DISCARD, *selection)]
-
-
-def _happened(row: Record) -> dict[str, Any]:
-    error = {name: row[name] for name in ("type", "message", "traceback")}
-    return {"at": row["created"], "status": row["status"], "error": error if row["type"] else None}

@@ -1,234 +1,189 @@
-"""The queue: tables and claims are pgqueuer's; what ends a claim is ours, and holds only for the worker that has it.
+"""The queue as a worker uses it: one table, from which it claims jobs, and in which it ends its claims.
 
-A claim counts a run before it begins, so that a job which kills its worker is not tried for ever. A worker that was
-frozen beyond its lease has lost its claims: it completes, retries and holds nothing, and its transactions roll back.
-What names a claim is the worker and the number of the run: the same worker may get the same job again, while the end
-of its lost run is still on its way.
+Whatever ends or renews a claim names its number, which only grows, also at the end. So nothing is changed by a worker
+that was frozen beyond its lease, by a late renewal, or by an end that is repeated because its answer was lost.
 """
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any, NamedTuple, override
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-import structlog
-from pgqueuer.adapters.persistence.composer import ComposedQuery
-from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
-from pgqueuer.adapters.persistence.queries import Queries
-from pgqueuer.domain.errors import RetryRequested
-from pgqueuer.domain.settings import DBSettings
-from pgqueuer.domain.types import JOB_STATUS, Channel
-from pgqueuer.models import Job, TracebackRecord
-from pgqueuer.ports.driver import Driver
+from uuid_utils.compat import uuid7
 
-from chassis.data import Connection
-from chassis.errors import Unavailable
+from chassis.data import Caller, Connection, Database
+from chassis.jobs._claims import CLAIM, CLAIM_LIMITED, IDLE, MARKS, RENEW
+from chassis.jobs._messages import PRIORITIES
+from chassis.jobs._ordering import LOCK, advance
 
-log = structlog.stdlib.get_logger(__name__)
+# Nobody claims a locked row, so the claim still holds at the commit that follows.
+HOLDS = "SELECT FROM chassis_jobs WHERE id = $1 AND claim = $2 FOR NO KEY UPDATE"
 
-# Named here, since pgqueuer would also read them from variables as common as CHANNEL and FUNCTION.
-QUEUE = DBSettings(
-    prefix="",
-    db_schema=None,
-    channel=Channel("ch_pgqueuer"),
-    function="fn_pgqueuer_changed",
-    statistics_table="pgqueuer_statistics",
-    queue_status_type="pgqueuer_status",
-    queue_table="pgqueuer",
-    queue_table_log="pgqueuer_log",
-    trigger="tg_pgqueuer_changed",
-    schedules_table="pgqueuer_schedules",
-)
-QUEUE_SQL = QueryBuilderEnvironment(QUEUE)
-
-# What the library's statement claims by, and how it finds what the worker has; $4 is its lease.
-CLAIM = "SET status = 'picked',"
-LOAD = "WHERE queue_manager_id = $3"
-# What its statements look for jobs by.
-DUE, QUEUED = "AND candidate.execute_after < NOW()", "AND status = 'queued'"
-
-# Nobody takes a locked row, so the claim still holds at the commit that follows.
-HOLDS_CLAIM = "SELECT true FROM pgqueuer WHERE id = $1 AND queue_manager_id = $2 AND attempts = $3 FOR UPDATE"
-
-END = """
-    WITH ended AS (
-        SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::pgqueuer_status[], $5::jsonb[])
-            AS ended (id, owner, run, status, traceback)
-    ), deleted AS (
-        DELETE FROM pgqueuer AS job USING ended
-        WHERE job.id = ended.id AND job.queue_manager_id = ended.owner AND job.attempts = ended.run
-            AND ended.status = 'successful'
-        RETURNING job.id, job.entrypoint, job.priority
-    ), held AS (
-        UPDATE pgqueuer AS job SET status = 'failed', updated = now(), queue_manager_id = NULL FROM ended
-        WHERE job.id = ended.id AND job.queue_manager_id = ended.owner AND job.attempts = ended.run
-            AND ended.status = 'failed'
-        RETURNING job.id, job.entrypoint, job.priority
-    )
-    INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority, traceback)
-    SELECT id, ended.status, entrypoint, priority, ended.traceback
-    FROM (SELECT * FROM deleted UNION ALL SELECT * FROM held) AS done JOIN ended USING (id)
+COMPLETE = "DELETE FROM chassis_jobs WHERE id = $1 AND claim = $2"
+COMPLETE_ORDERED = f"{COMPLETE} RETURNING {LOCK}"
+COMPLETE_ALL = """
+    DELETE FROM chassis_jobs AS job USING unnest($1::bigint[], $2::bigint[]) AS ended (id, claim)
+    WHERE job.id = ended.id AND job.claim = ended.claim RETURNING job.id
 """
 
-RETRY = """
-    WITH retried AS (
-        UPDATE pgqueuer
-        SET status = 'queued', execute_after = now() + $4::interval, updated = now(), queue_manager_id = NULL
-        WHERE id = $1 AND queue_manager_id = $2 AND attempts = $3 RETURNING id, entrypoint, priority
-    )
-    INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority, traceback)
-    SELECT id, 'queued', entrypoint, priority, $5::jsonb FROM retried
-"""
+# Some errors are kept, the last ones.
+_ERRORS = "CASE WHEN jsonb_array_length(errors) < 10 THEN errors ELSE errors - 0 END"
+RELEASE = f"""
+    UPDATE chassis_jobs
+    SET worker = NULL, claim = claim + 1, crashes = $5, is_alone = false, run_at = now() + $3::interval,
+        attempt = attempt - ($4::jsonb IS NULL)::int, errors = coalesce({_ERRORS} || $4::jsonb, errors)
+    WHERE id = $1 AND claim = $2
+"""  # noqa: S608  # made of constants
+DEAD_LETTER = f"""
+    UPDATE chassis_jobs
+    SET worker = NULL, claim = claim + 1, crashes = 0, is_alone = false, dead_at = now(),
+        errors = {_ERRORS} || $3::jsonb
+    WHERE id = $1 AND claim = $2
+"""  # noqa: S608  # made of constants
+DEAD_LETTER_ORDERED = f"{DEAD_LETTER} RETURNING {LOCK}"
 
-PUT_BACK = """
-    UPDATE pgqueuer
-    SET status = 'queued', execute_after = now() + $4::interval, updated = now(), queue_manager_id = NULL,
-        attempts = attempts - 1
-    WHERE id = $1 AND queue_manager_id = $2 AND attempts = $3
-"""
+SET_ALONE = "UPDATE chassis_jobs SET is_alone = $3 WHERE id = $1 AND claim = $2"
 
-COUNT_EARLIER = """
-    SELECT count(*) FROM (
-        SELECT FROM pgqueuer
-        WHERE entrypoint = $1 AND headers ? 'ordering_key' AND headers ->> 'ordering_key' = $2 AND id < $3
-            AND status <> 'failed'
-        LIMIT 50
-    ) AS earlier
-"""
-
-# Waiting, or claimed by a worker that ended: no worker of today would take them.
-DEAD_LETTER_UNKNOWN = """
-    WITH held AS (
-        UPDATE pgqueuer SET status = 'failed', updated = now(), queue_manager_id = NULL
-        WHERE entrypoint <> ALL($1::text[]) AND status IN ('queued', 'picked')
-            AND greatest(execute_after, heartbeat) < now() - $2::interval
-        RETURNING id, entrypoint, priority
-    )
-    INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority, traceback)
-    SELECT id, 'failed', entrypoint, priority, jsonb_build_object(
-        'job_id', id, 'timestamp', now(), 'exception_type', 'UnknownTask', 'traceback', '', 'additional_context', NULL,
-        'exception_message', 'no worker knows ' || entrypoint
-    ) FROM held
-    RETURNING entrypoint
-"""
-
-
-class Claim(NamedTuple):
-    """One run of a job by one worker; `run` is its number, from 1."""
-
-    job_id: int
-    owner: UUID
-    run: int
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+# Characters of a message and of a traceback, which ends with what matters.
+MAX_TEXT = 4_000
 
 
 class ClaimLost(Exception):
     """The job was given to another worker, since this one was silent for longer than its lease."""
 
 
-class Snooze(RetryRequested):
-    """Puts a job back without counting the run: it was interrupted, or it is not its turn."""
+class Claimed(NamedTuple):
+    """A job as one worker has claimed it; `attempt` counts from 1."""
+
+    id: int
+    claim: int
+    handler: str
+    message_id: UUID
+    version: int
+    payload: bytes
+    priority: int
+    attempt: int
+    # How often in a row its worker died while other jobs ran beside it.
+    crashes: int
+    is_alone: bool
+    ordering_key: str | None
+    request_id: str
+    trace_id: str
+
+    @property
+    def caller(self) -> Caller:
+        """The ids of the request that caused the job."""
+        return Caller(request_id=self.request_id, trace_id=self.trace_id)
 
 
-@dataclass
-class ClaimBuilder(QueryQueueBuilder):
-    """Counts a run in the statement that claims its job; `attempts` is the number of this run, from 1.
+class Failure(NamedTuple):
+    """How an attempt failed."""
 
-    Claims that a worker has lost sight of, as when the answer was cut off, hold it up no longer than its lease.
-    Jobs of handlers that rest are left on the queue.
-    """
+    attempt: int
+    type: str
+    message: str
+    traceback: str = ""
 
-    resting: Callable[[], Collection[str]] = tuple
-
-    @override
-    def build_dequeue_query(self, **arguments: Any) -> ComposedQuery:
-        query = super().build_dequeue_query(**arguments)
-        sql = _insert(query.sql, LOAD, " AND heartbeat > now() - $4::interval")
-        sql = _insert(sql, CLAIM, " attempts = attempts + 1,")
-        return replace(query, sql=self._without_resting(sql, DUE, "candidate.entrypoint"))
-
-    @override
-    def build_has_eligible_queued_work(self) -> str:
-        return self._without_resting(super().build_has_eligible_queued_work(), QUEUED, "entrypoint")
-
-    @override
-    def build_has_queued_work(self) -> str:
-        return self._without_resting(super().build_has_queued_work(), QUEUED, "entrypoint")
-
-    def _without_resting(self, sql: str, after: str, name: str) -> str:
-        resting = sorted(self.resting())
-        if not resting:
-            return sql
-        names = ", ".join(f"'{each}'" for each in resting)  # names of functions have no quotes
-        return sql.replace(after, f"{after} AND {name} NOT IN ({names})")
+    def as_json(self) -> str:
+        """Write it as jsonb accepts it, without NUL and halves of surrogate pairs, and with a bounded length."""
+        bounded = self._replace(message=self.message[:MAX_TEXT], traceback=self.traceback[-MAX_TEXT:])
+        error = {name: _storable(value) for name, value in bounded._asdict().items()}
+        return json.dumps({"at": datetime.now(UTC).isoformat(), **error})
 
 
-def _insert(sql: str, after: str, more: str) -> str:
-    end = sql.index(after) + len(after)
-    return f"{sql[:end]}{more}{sql[end:]}"
+def _storable(value: str | int) -> str | int:
+    if isinstance(value, int):
+        return value
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
-QUEUE_BUILDER = ClaimBuilder(QUEUE)
-_SCHEDULER_BUILDER = QuerySchedulerBuilder(QUEUE)
-
-
-class ClaimQueries(Queries):
-    """pgqueuer's queries, but for those by which a worker ends a claim."""
-
-    @override
-    async def log_jobs(self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]) -> None:
-        """End jobs: those that are done leave, the failed ones stay as dead letters."""
-        await self.driver.execute(
-            END,
-            [job.id for job, _, _ in job_status],
-            [job.queue_manager_id for job, _, _ in job_status],
-            [job.attempts for job, _, _ in job_status],
-            [status for _, status, _ in job_status],
-            [as_json(record) for _, _, record in job_status],
-        )
-
-    @override
-    async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
-        """Put a job back; when the database is unavailable, the job is due again after its lease."""
-        claim = (job.id, job.queue_manager_id, job.attempts, delay)
-        try:
-            if traceback_record and traceback_record.exception_type == Snooze.__name__:
-                await self.driver.execute(PUT_BACK, *claim)
-            else:
-                await self.driver.execute(RETRY, *claim, as_json(traceback_record))
-        except Unavailable:
-            log.warning("job keeps its lease, database unavailable", job=job.entrypoint)
-
-
-def as_json(record: TracebackRecord | None) -> str | None:
-    """Write what went wrong as jsonb takes it, without NUL and halves of surrogate pairs."""
-    if record is None:
-        return None
-    told = {"exception_message": _storable(record.exception_message), "traceback": _storable(record.traceback)}
-    return record.model_copy(update=told).model_dump_json()
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
-
-
-def queries(driver: Driver, builder: ClaimBuilder = QUEUE_BUILDER) -> ClaimQueries:
-    """Give the queries over `driver`, with the names of QUEUE."""
-    return ClaimQueries(driver, QUEUE_SQL, builder, _SCHEDULER_BUILDER)
-
-
-async def check_claim(connection: Connection, claim: Claim) -> None:
+async def check_claim(connection: Connection, claimed: Claimed) -> None:
     """Make sure, until the transaction ends, that the job is still this worker's. Raises ClaimLost."""
-    if not await connection.fetchval(HOLDS_CLAIM, *claim):
+    if await connection.fetchrow(HOLDS, claimed.id, claimed.claim) is None:
         raise ClaimLost
 
 
-async def count_earlier(connection: Connection, job_id: int, name: str, ordering_key: str) -> int:
-    """Count, up to 50, the jobs of a handler and a key that were queued before this one and are not done."""
-    count: int = await connection.fetchval(COUNT_EARLIER, name, ordering_key, job_id)
-    return count
+async def complete(connection: Connection, claimed: Claimed) -> None:
+    """Delete the job, as the last statement of the transaction that has its effects. Raises ClaimLost."""
+    statement = COMPLETE if claimed.ordering_key is None else COMPLETE_ORDERED
+    if (await connection.execute(statement, claimed.id, claimed.claim)) == "DELETE 0":
+        raise ClaimLost
+    await advance(connection, [(claimed.handler, claimed.ordering_key)])
 
 
-async def dead_letter_unknown(connection: Connection, known: Iterable[str], age: timedelta) -> list[str]:
-    """Make dead letters of jobs that have been due for `age` and that no handler of this release has a name for."""
-    return [row["entrypoint"] for row in await connection.fetch(DEAD_LETTER_UNKNOWN, list(known), age)]
+class Queue:
+    """The claims of one worker; each method raises Unavailable if the database is unavailable."""
+
+    def __init__(self, database: Database, limits: Mapping[str, int], lease: float) -> None:
+        """Claim jobs of the handlers in `limits`, of which so many run at once on all workers; 0 is no limit."""
+        self._database = database
+        self._limits = {name: limit for name, limit in limits.items() if limit}
+        self._unlimited = [name for name, limit in limits.items() if not limit]
+        self._lease = timedelta(seconds=lease)
+        self._marks = [EARLIEST] * (1 + len(PRIORITIES))
+        self._worker = uuid7()
+
+    async def claim(self, most: int, running: Collection[int], *, may_crash: bool = True) -> list[Claimed]:
+        """Claim at most `most` jobs, those of the highest priority first.
+
+        `running` are those that this worker has, which it does not claim again when their lease has ended. With
+        `may_crash`, one may be a job whose worker has died twice.
+        """
+        known = [*self._unlimited, *self._limits]
+        claim = (self._worker, self._lease, most, not running)
+        fetch = self._database.fetch
+        rows = await fetch(CLAIM, *claim, self._unlimited, known, [*running], self._marks, may_crash)
+        if self._limits and (left := most - len(rows)):
+            claim = (self._worker, self._lease, left, not running and not rows)
+            rows += await fetch(CLAIM_LIMITED, *claim, [*self._limits], [*self._limits.values()])
+        return sorted((Claimed(*row) for row in rows), key=lambda job: (-job.priority, job.id))
+
+    async def next_due(self, since: float) -> float | None:
+        """Return the seconds until a job is due or a lease ends; negative for one since the claim, `since` seconds ago.
+
+        Of handlers with a limit and of jobs that wait for others, nothing is known.
+        """
+        seconds: float | None = await self._database.fetchval(
+            IDLE, timedelta(seconds=since), self._unlimited, [*self._limits]
+        )
+        return seconds
+
+    async def maintain(self, running: Collection[Claimed]) -> None:
+        """Renew the leases, and set the marks at which claims begin to look."""
+        if running:
+            ids, claims = zip(*((job.id, job.claim) for job in running), strict=True)
+            await self._database.execute(RENEW, ids, claims, self._lease)
+        self._marks = await self._database.fetchval(MARKS)
+
+    async def set_alone(self, claimed: Claimed, *, is_alone: bool) -> None:
+        """Note whether other jobs run beside this one, which are then not to blame for the death of the worker."""
+        await self._database.execute(SET_ALONE, claimed.id, claimed.claim, is_alone)
+
+    async def complete_all(self, jobs: Collection[Claimed]) -> set[int]:
+        """Delete jobs without an ordering key; return the ids of those whose claim still held."""
+        ids, claims = zip(*((job.id, job.claim) for job in jobs), strict=True)
+        return {row["id"] for row in await self._database.fetch(COMPLETE_ALL, ids, claims)}
+
+    async def complete(self, claimed: Claimed) -> None:
+        """Delete a job with an ordering key. Raises ClaimLost."""
+        async with self._database.transaction() as connection:
+            await complete(connection, claimed)
+
+    async def release(self, claimed: Claimed, delay: timedelta, failure: Failure | None = None) -> None:
+        """Let the job be claimed again after `delay`; without a failure, the attempt is not counted."""
+        error = failure.as_json() if failure else None
+        await self._database.execute(RELEASE, claimed.id, claimed.claim, delay, error, 0)
+
+    async def put_off(self, claimed: Claimed, delay: timedelta) -> None:
+        """Let a job that could not run alone be claimed again after `delay`, and run alone then."""
+        await self._database.execute(RELEASE, claimed.id, claimed.claim, delay, None, claimed.crashes)
+
+    async def dead_letter(self, claimed: Claimed, failure: Failure) -> None:
+        """Keep the job as a dead letter."""
+        statement = DEAD_LETTER if claimed.ordering_key is None else DEAD_LETTER_ORDERED
+        async with self._database.transaction() as connection:
+            ended = await connection.execute(statement, claimed.id, claimed.claim, failure.as_json())
+            if ended != "UPDATE 0":
+                await advance(connection, [(claimed.handler, claimed.ordering_key)])

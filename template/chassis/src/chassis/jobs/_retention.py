@@ -1,99 +1,62 @@
-"""Deletes what is old of what grows, in batches and by one worker: idempotency keys, inbox, queue log, tracked jobs.
+"""Deletes expired rows, in batches and by one worker, and dead-letters jobs without a handler."""
 
-It also dead-letters jobs that no handler takes, which would otherwise wait without end.
-"""
-
-import asyncio
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
-import asyncpg
 import structlog
 
 from chassis.data import Database
-from chassis.errors import Unavailable
-from chassis.jobs._queue import dead_letter_unknown
+from chassis.jobs._ordering import LOCK, advance
+from chassis.jobs._queue import Failure
 from chassis.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
 
 # One for each statement, until the transaction ends; the worker that does not get it leaves the rest to the other.
-LOCK = "SELECT pg_try_advisory_xact_lock(hashtext($1))"
+LOCK_SWEEP = "SELECT pg_try_advisory_xact_lock(hashtext($1))"
+BATCH = 1_000
 
-DELETE_IDEMPOTENCY_KEYS = """
-    DELETE FROM chassis_idempotency_keys WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM chassis_idempotency_keys WHERE created_at < now() - $1::interval
-        ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ))
-"""
-
-# A message that may come again is on the queue still, waiting or dead-lettered: its inbox row must outlive it.
-DELETE_INBOX = """
-    DELETE FROM chassis_inbox WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM chassis_inbox
-        WHERE received_at < least(now(), (SELECT min(created) FROM pgqueuer)) - $1::interval
-        ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ))
-"""
-
-DELETE_QUEUE_LOG = """
-    DELETE FROM pgqueuer_log WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM pgqueuer_log WHERE created < now() - $1::interval
-        ORDER BY created LIMIT $2 FOR UPDATE SKIP LOCKED
-    ))
-"""
-
-# One that is a dead letter may yet succeed.
+# Of a job that is not done, a dead letter too, the progress is kept.
 DELETE_TRACKED_JOBS = """
     DELETE FROM chassis_tracked_jobs WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM chassis_tracked_jobs AS job WHERE updated_at < now() - $1::interval AND NOT EXISTS (
-            SELECT FROM pgqueuer WHERE headers ? 'tracked' AND headers ->> 'tracked' = job.id::text
-        )
+        SELECT ctid FROM chassis_tracked_jobs AS job WHERE updated_at < now() - $1::interval
+            AND NOT EXISTS (SELECT FROM chassis_jobs WHERE message_id = job.id)
         ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ))
 """
 
-# As long as an idempotency key is valid.
-KEYS_AGE = timedelta(hours=24)
-BATCH = 1_000
-# Longer than two releases run beside each other: the workers of the newer one know its jobs.
+# Due for longer than two releases run beside each other: the workers of the newer one know its jobs.
 UNKNOWN_AGE = timedelta(hours=1)
-# Less than an hour, so that a restart or an outage of the database skips no hour.
-INTERVAL_SECONDS = 1_800.0
+DEAD_LETTER_UNKNOWN = f"""
+    UPDATE chassis_jobs SET dead_at = now(), worker = NULL, claim = claim + 1, errors = errors || $3::jsonb
+    WHERE dead_at IS NULL AND handler <> ALL($1::text[]) AND run_at < now() - $2::interval
+    RETURNING handler, ordering_key, CASE WHEN ordering_key IS NOT NULL THEN {LOCK}::text END
+"""  # noqa: S608  # made of constants
 
 
-async def sweep(database: Database, settings: Settings, batch: int = BATCH) -> Mapping[str, int]:
-    """Delete all that is older than its age, and answer how much of each; nothing while another worker does it."""
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Rows that grow old: a statement that deletes a batch, for which $1 is the age and $2 the size of the batch."""
+
+    name: str
+    statement: str
+    # As RETENTION_DAYS says when it is None.
+    age: timedelta | None = None
+
+
+TRACKED_JOBS = Retention("tracked_jobs", DELETE_TRACKED_JOBS)
+
+
+async def sweep(
+    database: Database, retention: Iterable[Retention], settings: Settings, batch: int = BATCH
+) -> Mapping[str, int]:
+    """Delete all that is older than its age, and return how much of each; nothing while another worker does it."""
     history = timedelta(days=settings.retention_days)
-    return {
-        "idempotency_keys": await _delete(database, DELETE_IDEMPOTENCY_KEYS, KEYS_AGE, batch),
-        "inbox": await _delete(database, DELETE_INBOX, history, batch),
-        "queue_log": await _delete(database, DELETE_QUEUE_LOG, history, batch),
-        "tracked_jobs": await _delete(database, DELETE_TRACKED_JOBS, history, batch),
-    }
-
-
-async def sweep_until(stop: asyncio.Event, database: Database, settings: Settings, known: Sequence[str]) -> None:
-    """Sweep now and twice an hour until `stop` is set, the workers of one start not all at once.
-
-    `known` are the names of this worker's handlers.
-    """
-    while not stop.is_set():
-        try:
-            log.info("sweep done", **await sweep(database, settings))
-            async with database.transaction() as connection:
-                for name in await dead_letter_unknown(connection, known, UNKNOWN_AGE):
-                    log.error("job dead-lettered", job=name, reason="no handler has this name")
-        except Unavailable:
-            log.warning("sweep skipped, database unavailable")
-        except asyncpg.PostgresError:
-            log.exception("sweep failed")
-        try:
-            async with asyncio.timeout(INTERVAL_SECONDS * random.uniform(0.8, 1)):  # noqa: S311  # it spreads load
-                await stop.wait()
-        except TimeoutError:
-            continue
+    rules = (TRACKED_JOBS, *retention)
+    swept = {rule.name: await _delete(database, rule.statement, rule.age or history, batch) for rule in rules}
+    log.info("sweep done", **swept)
+    return swept
 
 
 async def _delete(database: Database, statement: str, age: timedelta, batch: int) -> int:
@@ -101,9 +64,20 @@ async def _delete(database: Database, statement: str, age: timedelta, batch: int
     deleted = 0
     while True:
         async with database.transaction() as connection:
-            if not await connection.fetchval(LOCK, statement):
+            if not await connection.fetchval(LOCK_SWEEP, statement):
                 return deleted
             done = int((await connection.execute(statement, age, batch)).split()[-1])
         deleted += done
         if done < batch:
             return deleted
+
+
+async def dead_letter_unknown(database: Database, known: Sequence[str], age: timedelta = UNKNOWN_AGE) -> Sequence[str]:
+    """Dead-letter jobs that have been due for `age` and whose handler this release does not have; return its names."""
+    failure = Failure(0, "UnknownHandler", "no handler has this name").as_json()
+    async with database.transaction() as connection:
+        rows = await connection.fetch(DEAD_LETTER_UNKNOWN, known, age, failure)
+        await advance(connection, [(row["handler"], row["ordering_key"]) for row in rows])
+    for row in rows:
+        log.error("job dead-lettered", job=row["handler"], reason="no handler has this name")
+    return [row["handler"] for row in rows]

@@ -1,24 +1,22 @@
-"""One run of a job: what it is given, how long it may take, and what its end means for the job."""
+"""One attempt at a job: what the handler is given, how long it may take, and what its end means for the job."""
 
 import asyncio
-import json
 import random
-from collections.abc import Awaitable, Callable, Generator, Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from time import perf_counter
-from typing import Any, cast
-from uuid import UUID
+from typing import cast
 
 import structlog
-from pgqueuer.domain.errors import RetryRequested, retry_request
-from pgqueuer.models import Job as Claimed
 
-from chassis.data import Caller, Connection, Database
-from chassis.jobs._inbox import received_first
-from chassis.jobs._messages import Message
-from chassis.jobs._outbox import Handler, Job, Outbox, Transaction
-from chassis.jobs._queue import Claim, ClaimLost, Snooze, check_claim, count_earlier
+from chassis.jobs._ends import Ends
+from chassis.jobs._handlers import Handler, Job
+from chassis.jobs._messages import Payload, Unreadable, read_payload
+from chassis.jobs._outbox import Outbox
+from chassis.jobs._queue import Claimed, ClaimLost, Failure, complete
+from chassis.jobs._transactions import Transaction
 from chassis.ops import metrics, request_id, trace_id
 
 log = structlog.stdlib.get_logger(__name__)
@@ -26,24 +24,23 @@ log = structlog.stdlib.get_logger(__name__)
 OUTCOMES = ("dead_lettered", "done", "interrupted", "lost", "snoozed", "retried")
 BACKOFF_SECONDS = 1.0
 BACKOFF_LIMIT_SECONDS = 300.0
-# For each job that has to be done before one of the same ordering key.
-TURN_SECONDS = 0.1
+AT_ONCE = timedelta(0)
 
 
-class Unreadable(Exception):
-    """The payload does not fit its message; another attempt would not help."""
+class Snooze(Exception):
+    """Puts the job back for a while, without counting the attempt."""
 
-
-class NewerVersion(Exception):
-    """The payload is of a later release, whose workers can read it."""
+    def __init__(self, delay: timedelta, reason: str) -> None:
+        super().__init__(reason)
+        self.delay = delay
 
 
 class AttemptsExhausted(Exception):
-    """Every run was begun and none came to an end, as when each takes its worker down."""
+    """Every attempt was begun and none came to an end, as when each kills its worker."""
 
 
 def backoff(attempt: int) -> timedelta:
-    """Time to wait after failed run number `attempt` (from 1): doubling, bounded, with jitter."""
+    """Time to wait after failed attempt number `attempt` (from 1): doubling, bounded, with jitter."""
     seconds = min(BACKOFF_LIMIT_SECONDS, BACKOFF_SECONDS * 2 ** (attempt - 1))
     return timedelta(seconds=seconds * random.uniform(0.5, 1))  # noqa: S311  # it spreads load and guards nothing
 
@@ -51,126 +48,91 @@ def backoff(attempt: int) -> timedelta:
 class Runner:
     """Runs the jobs of one handler."""
 
-    def __init__(self, handler: Handler, database: Database, outbox: Outbox, max_attempts: int) -> None:
+    def __init__(self, handler: Handler, outbox: Outbox, ends: Ends, max_attempts: int) -> None:
         self._handler = handler
-        self._database = database
         self._outbox = outbox
+        self._ends = ends
         self._delivery = handler.message.delivery
         self._max_attempts = self._delivery.max_attempts or max_attempts
-        self._ended = {outcome: metrics.JOBS.labels(handler.name, outcome) for outcome in OUTCOMES}
+        self._outcomes = {outcome: metrics.JOBS.labels(handler.name, outcome) for outcome in OUTCOMES}
         self._seconds = metrics.JOB_SECONDS.labels(handler.name)
 
-    async def __call__(self, claimed: Claimed) -> None:
-        """Run the job once, whatever becomes of it; nothing is raised when it is done or was given to another worker.
-
-        Raises RetryRequested, which puts the job back, or the error that makes it a dead letter.
-        """
+    async def run(self, claimed: Claimed) -> str:
+        """Run the handler once, end the claim and return the outcome; nothing that the handler raises is raised."""
         started = perf_counter()
-        outcome = "interrupted"
         with _ids_of(claimed):
             try:
-                await self._run(claimed)
+                await self._attempt(claimed)
+            except GeneratorExit:  # there is no event loop any more
+                raise
+            except BaseException as error:  # noqa: BLE001  # a SystemExit, too, is a failure of this job alone
+                outcome = await self._fail(claimed, error)
+            else:
                 outcome = "done"
-            except asyncio.CancelledError:  # left to itself, pgqueuer takes a cancelled job off the queue
-                raise Snooze(reason="interrupted") from None
-            except ClaimLost:
-                outcome = "lost"
-                log.warning("job claim lost", job=self._handler.name, attempt=claimed.attempts)
-            except Exception as error:
-                if isinstance(snoozed := retry_request(error), Snooze):  # of a group of tasks, too
-                    outcome = "snoozed"
-                    raise snoozed from None
-                if self._is_hopeless(claimed, error):
-                    outcome = "dead_lettered"
-                    log.exception("job dead-lettered", job=self._handler.name, attempt=claimed.attempts)
-                    raise
-                outcome = "retried"
-                log.warning("job failed", job=self._handler.name, attempt=claimed.attempts, exc_info=True)
-                raise RetryRequested(backoff(claimed.attempts), type(error).__name__) from error
-            finally:
-                self._ended[outcome].inc()
-                self._seconds.observe(perf_counter() - started)
+                log.info("job done", job=claimed.handler, attempt=claimed.attempt)
+        self._outcomes[outcome].inc()
+        self._seconds.observe(perf_counter() - started)
+        return outcome
 
-    async def check(self, connection: Connection, claimed: Claimed) -> None:
-        """Make sure, until the transaction ends, that the job is still this worker's. Raises ClaimLost."""
-        await check_claim(connection, _claim(claimed))
+    async def _attempt(self, claimed: Claimed) -> None:
+        if claimed.attempt > self._max_attempts:
+            raise AttemptsExhausted(f"none of {self._max_attempts} attempts came to an end")
+        message = read_payload(self._handler.message, claimed.payload, claimed.version)
+        if self._handler.without_transaction:
+            await self._run_without_transaction(message, claimed)
+        else:
+            await self._run_in_transaction(message, claimed)
 
-    def _is_hopeless(self, claimed: Claimed, error: Exception) -> bool:
-        return isinstance(error, Unreadable) or claimed.attempts >= self._max_attempts
-
-    async def _run(self, claimed: Claimed) -> None:
-        if claimed.attempts > self._max_attempts:
-            raise AttemptsExhausted(f"none of {self._max_attempts} runs came to an end")
-        await self._await_turn(claimed)
-        message = _read(self._handler.message, claimed)
-        async with asyncio.timeout(self._delivery.deadline.total_seconds()):
-            did = await (
-                self._run_without_transaction if self._handler.without_transaction else self._run_in_transaction
-            )(message, claimed)
-        log.info("job done" if did else "job already done", job=self._handler.name, attempt=claimed.attempts)
-
-    async def _run_in_transaction(self, message: Message, claimed: Claimed) -> bool:
-        """Run the handler in a transaction with its inbox key; answer whether it was for the first time."""
-        run = cast("Callable[[Message, Transaction], Awaitable[None]]", self._handler.run)
-        async with self._outbox.transaction(_caller(claimed)) as transaction:
-            if not await received_first(transaction.connection, message.id, self._handler.name):
-                return False
+    async def _run_in_transaction(self, message: Payload, claimed: Claimed) -> None:
+        run = cast("Callable[[Payload, Transaction], Awaitable[None]]", self._handler.run)
+        async with self._deadline(), self._outbox.transaction(claimed.caller) as transaction:
             await run(message, transaction)
-            await self.check(transaction.connection, claimed)
-        return True
+            await complete(transaction.connection, claimed)
 
-    async def _run_without_transaction(self, message: Message, claimed: Claimed) -> bool:
-        run = cast("Callable[[Message, Job], Awaitable[None]]", self._handler.run)
-        caller = _caller(claimed)
-        await run(message, Job(self._outbox.transaction, _claim(claimed), self._handler.name, message.id, caller))
-        return True
+    async def _run_without_transaction(self, message: Payload, claimed: Claimed) -> None:
+        run = cast("Callable[[Payload, Job], Awaitable[None]]", self._handler.run)
+        async with self._deadline():
+            await run(message, Job(self._outbox.transaction, claimed))
+        await self._ends.complete(claimed)
 
-    async def _await_turn(self, claimed: Claimed) -> None:
-        """Raise Snooze while an earlier job of its ordering key is not done; a dead letter is not waited for."""
-        key = _headers(claimed).get("ordering_key")
-        if key is None:
-            return
-        async with self._database.connection() as connection:
-            earlier = await count_earlier(connection, claimed.id, self._handler.name, key)
-        if earlier:
-            raise Snooze(timedelta(seconds=TURN_SECONDS * earlier), "not its turn")
+    def _deadline(self) -> asyncio.Timeout:
+        return asyncio.timeout(self._delivery.deadline.total_seconds())
+
+    async def _fail(self, claimed: Claimed, error: BaseException) -> str:
+        """End the claim of an attempt that was not successful, and return its outcome."""
+        job, attempt = claimed.handler, claimed.attempt
+        if isinstance(error, asyncio.CancelledError) and self._ends.interrupted.is_set():
+            await self._ends.release(claimed, AT_ONCE)
+            return "interrupted"
+        if _find(error, ClaimLost):
+            log.warning("job claim lost", job=job, attempt=attempt)
+            return "lost"
+        if snooze := _find(error, Snooze):
+            await self._ends.release(claimed, snooze.delay)
+            return "snoozed"
+        failure = Failure(attempt, type(error).__name__, str(error), "".join(traceback.format_exception(error)))
+        if isinstance(error, Unreadable) or attempt >= self._max_attempts:
+            log.error("job dead-lettered", job=job, attempt=attempt, exc_info=error)
+            await self._ends.dead_letter(claimed, failure)
+            return "dead_lettered"
+        log.warning("job failed", job=job, attempt=attempt, exc_info=error)
+        await self._ends.release(claimed, backoff(attempt), failure)
+        return "retried"
 
 
-def _claim(claimed: Claimed) -> Claim:
-    return Claim(claimed.id, cast("UUID", claimed.queue_manager_id), claimed.attempts)
-
-
-def _caller(claimed: Claimed) -> Caller:
-    """Give the ids of the request that caused the job."""
-    headers = _headers(claimed)
-    return Caller(request_id=headers.get("request_id", ""), trace_id=headers.get("trace_id", ""))
-
-
-def _headers(claimed: Claimed) -> Mapping[str, str]:
-    return {name: str(value) for name, value in (claimed.headers or {}).items()}
+def _find[E: Exception](error: BaseException, kind: type[E]) -> E | None:
+    """Return the error, or the first of its group, if it is of this kind."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, (_find(each, kind) for each in error.exceptions)), None)
+    return error if isinstance(error, kind) else None
 
 
 @contextmanager
 def _ids_of(claimed: Claimed) -> Generator[None]:
     """Give log lines the ids of the request that caused the job."""
-    caller = _caller(claimed)
-    tokens = [(request_id, request_id.set(caller.request_id)), (trace_id, trace_id.set(caller.trace_id))]
+    tokens = [(request_id, request_id.set(claimed.request_id)), (trace_id, trace_id.set(claimed.trace_id))]
     try:
         yield
     finally:
         for variable, token in tokens:
             variable.reset(token)
-
-
-def _read(kind: type[Message], claimed: Claimed) -> Message:
-    """Read the payload, of whichever version. Raises Unreadable, or NewerVersion for one of a later release."""
-    try:
-        version = int(_headers(claimed).get("version", "1"))
-        if version == kind.delivery.version:
-            return kind.model_validate_json(claimed.payload or b"")
-        if version < kind.delivery.version:
-            payload: dict[str, Any] = json.loads(claimed.payload or b"")
-            return kind.model_validate(kind.upgrade(payload, version))
-    except Exception as error:
-        raise Unreadable(f"the payload is no {kind.__name__}") from error
-    raise NewerVersion(f"version {version} of {kind.__name__} is later than {kind.delivery.version}")

@@ -4,22 +4,18 @@ A tick and the job that it queues are one transaction, and the time is the datab
 is wrong neither loses nor doubles one. After a time without any worker, the ticks that were missed are one.
 """
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-import asyncpg
 import structlog
-from croniter import croniter
+from croniter import CroniterError, croniter
 
 from chassis.errors import Unavailable
 from chassis.jobs._messages import Task
 from chassis.jobs._outbox import Outbox
 
 log = structlog.stdlib.get_logger(__name__)
-
-LOOK_SECONDS = 1.0
 
 # Another worker that is at it has locked the row.
 DUE = """
@@ -51,29 +47,25 @@ class Schedule:
 def cron(expression: str, task: type[Task]) -> Schedule:
     """Queue a task at times such as `*/5 * * * *`, for the SCHEDULES list of a module's `handlers`.
 
-    A sixth field, at the end, is for seconds. Raises ValueError for an invalid expression.
+    A sixth field, at the end, is for seconds. Raises ValueError for an expression that is invalid or never matches.
     """
-    if not croniter.is_valid(expression):
-        raise ValueError(f"{expression!r} is no cron expression")
-    return Schedule(expression, task)
+    schedule = Schedule(expression, task)
+    try:
+        schedule.after(datetime.now(UTC))
+    except CroniterError as error:
+        raise ValueError(f"{expression!r} is no cron expression that matches a time: {error}") from None
+    return schedule
 
 
-async def tick_until(stop: asyncio.Event, outbox: Outbox, schedules: Iterable[Schedule]) -> None:
-    """Look once a second, until `stop` is set, which schedules are due."""
-    schedules = tuple(schedules)
-    while schedules and not stop.is_set():
-        for schedule in schedules:
-            try:
-                await tick(outbox, schedule)
-            except Unavailable:
-                log.warning("schedule delayed, database unavailable", schedule=schedule.name)
-            except asyncpg.PostgresError:
-                log.exception("schedule failed", schedule=schedule.name)
+async def tick_all(outbox: Outbox, schedules: Iterable[Schedule]) -> None:
+    """Queue the tasks that are due; an error in one schedule leaves the others alone. Raises Unavailable."""
+    for schedule in schedules:
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await stop.wait()
-        except TimeoutError:
-            continue
+            await tick(outbox, schedule)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("schedule failed", schedule=schedule.name)
 
 
 async def tick(outbox: Outbox, schedule: Schedule) -> None:

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from chassis.data import Connection
 from chassis.errors import NotFound
+from chassis.jobs._handlers import Handler, Job, handle_without_transaction
 from chassis.jobs._messages import TrackedTask
-from chassis.jobs._outbox import Handler, Job, Transaction, handle_without_transaction
+from chassis.jobs._transactions import Transaction
 
 ADD = "INSERT INTO chassis_tracked_jobs (id, owner, task) VALUES ($1, $2, $3)"
 
@@ -23,8 +24,8 @@ GET = """
             WHEN has_succeeded THEN 'succeeded'
             WHEN NOT has_succeeded THEN 'failed'
             ELSE coalesce((
-                SELECT CASE status WHEN 'failed' THEN 'failed' WHEN 'queued' THEN 'queued' ELSE 'running' END
-                FROM pgqueuer WHERE headers ? 'tracked' AND headers ->> 'tracked' = job.id::text LIMIT 1
+                SELECT CASE WHEN dead_at IS NOT NULL THEN 'failed' WHEN worker IS NULL THEN 'queued' ELSE 'running' END
+                FROM chassis_jobs WHERE message_id = job.id
             ), 'running')
         END AS status, done, total, result, created_at
     FROM chassis_tracked_jobs AS job WHERE id = $1 AND owner = $2
@@ -81,7 +82,9 @@ async def advance(transaction: Transaction, job_id: UUID, done: int, total: int 
     await transaction.connection.execute(ADVANCE, job_id, done, total)
 
 
-def handle_tracked[M: TrackedTask](message: type[M], function: Callable[[M, Job], Awaitable[str | None]]) -> Handler:
+def handle_tracked[M: TrackedTask](
+    message: type[M], function: Callable[[M, Job], Awaitable[str | None]], *, name: str | None = None
+) -> Handler:
     """Pair a tracked task with its function, which answers where its result can be read, or None.
 
     It takes a transaction for each batch and may be broken off between two: it begins by finding out what is done.
@@ -93,4 +96,4 @@ def handle_tracked[M: TrackedTask](message: type[M], function: Callable[[M, Job]
         async with job.transaction() as transaction:
             await transaction.connection.execute(FINISH, task.id, result)
 
-    return handle_without_transaction(message, run)
+    return handle_without_transaction(message, run, name=name)

@@ -3,13 +3,12 @@
 from chassis.ops import _metrics as metrics
 from chassis.ops._health import create_operations
 from chassis.ops._logs import configure_logs, principal, request_id, trace_id
-from chassis.ops._processes import Commands, finish, run, stop_on_signals
+from chassis.ops._processes import Commands, run, stop_on_signals
 
 __all__ = [
     "Commands",
     "configure_logs",
     "create_operations",
-    "finish",
     "metrics",
     "principal",
     "request_id",

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+from chassis.errors import Unavailable
 
 
 def create_operations(is_ready: Callable[[], Awaitable[bool]]) -> Starlette:
@@ -16,9 +18,14 @@ def create_operations(is_ready: Callable[[], Awaitable[bool]]) -> Starlette:
         return PlainTextResponse("alive\n")
 
     async def readyz(_request: Request) -> Response:
-        return PlainTextResponse("ready\n") if await is_ready() else PlainTextResponse("not ready\n", 503)
+        return PlainTextResponse("ready\n") if await is_ready() else _not_ready(Unavailable())
 
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
+
+
+def _not_ready(error: Unavailable) -> Response:
+    problem = {"type": error.type, "title": error.title, "status": error.status, "detail": "Not ready."}
+    return JSONResponse(problem, error.status, error.headers(), "application/problem+json")

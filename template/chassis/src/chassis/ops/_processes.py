@@ -32,20 +32,6 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def finish(work: Coroutine[Any, Any, None], stop: asyncio.Event, grace: float) -> bool:
-    """Await `work`; cancel it `grace` seconds after `stop` is set. Returns whether it finished."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    finished, _ = await asyncio.wait({working}, timeout=grace)
-    if finished:
-        working.result()
-        return True
-    working.cancel()
-    await asyncio.wait({working})
-    return False
-
-
 class Commands(Protocol):
     """The subparsers of argparse, whose class is private."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -88,7 +87,7 @@ class PublicTransport(httpx.AsyncHTTPTransport):
     """httpx over a `PublicBackend`, or through the proxy of the settings, which then restricts the targets."""
 
     def __init__(self, settings: HttpClientSettings) -> None:
-        context = ssl.create_default_context()
+        context = settings.tls()
         proxy = settings.http_client_proxy.get_secret_value() or None
         super().__init__(verify=context, proxy=proxy)
         if proxy is None:  # httpx has no parameter for a backend

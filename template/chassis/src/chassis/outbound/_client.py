@@ -36,6 +36,25 @@ OPEN_SECONDS = 10.0
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 
+def reason_of(error: Exception) -> str:
+    """Say why a call failed: in the words of the operating system or of TLS, else the class of the error only.
+
+    Other messages may quote a header.
+    """
+    cause: BaseException = error
+    while found := _below(cause):
+        cause = found
+    return f"{type(cause).__name__}: {cause}" if isinstance(cause, OSError) and str(cause) else type(error).__name__
+
+
+def _below(error: BaseException) -> BaseException | None:
+    """Return the cause of an error; anyio groups one error for each resolved address."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.exceptions[0]
+    # httpcore gives it as an argument. The context may be an error that the caller is handling.
+    return error.__cause__ or next((each for each in error.args if isinstance(each, BaseException)), None)
+
+
 class CallFailed(Unavailable):
     title = "Upstream service failed"
 
@@ -146,7 +165,7 @@ class HttpClient:
                 finally:
                     await answer.aclose()
         except (httpx.TransportError, TimeoutError) as error:
-            raise _Failed(type(error).__name__) from None
+            raise _Failed(reason_of(error)) from None
         if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error:
             wait = answer.headers.get("retry-after", "")  # a date is ignored: the back-off applies
             raise _Failed(str(answer.status_code), float(wait) if wait.isascii() and wait.isdigit() else 0)

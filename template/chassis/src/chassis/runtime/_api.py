@@ -5,7 +5,7 @@ import asyncio
 from chassis.data import open_database
 from chassis.http import connect, open_limits, serving
 from chassis.jobs import Outbox
-from chassis.ops import configure_logs, create_operations, stop_on_signals
+from chassis.ops import create_operations, stop_on_signals
 from chassis.outbound import closing_clients
 from chassis.runtime._definition import ServiceDefinition
 from chassis.runtime._modules import handlers_of
@@ -14,7 +14,6 @@ from chassis.settings import ApiSecrets, EdgeSettings, Settings, load
 
 async def serve(service: ServiceDefinition, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests that have arrived."""
-    configure_logs(settings)
     stop = stop_on_signals()
     edge = load(EdgeSettings)
     api = service.create_api(docs=settings.api_docs, edge=edge)
@@ -24,6 +23,7 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
         open_limits(settings) as api.state.limits,
         closing_clients(),
     ):
+        database.watch()
         connect(api, database, Outbox(database, handlers_of(service.modules)))
 
         async def is_ready() -> bool:

@@ -7,10 +7,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import structlog
+
+from chassis.data import reason_of
+from chassis.errors import Unavailable
 from chassis.jobs import add_commands
-from chassis.ops import run
+from chassis.ops import configure_logs, run
 from chassis.runtime._definition import ServiceDefinition
-from chassis.settings import Settings, StartError, load
+from chassis.settings import Settings, StartError, load, service_links
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 def main(service: ServiceDefinition, arguments: Sequence[str] | None = None) -> None:
@@ -33,24 +39,29 @@ def main(service: ServiceDefinition, arguments: Sequence[str] | None = None) -> 
     add_commands(commands)
     if service.auth:
         service.auth.add_commands(commands)
+    if service.events:
+        service.events.add_commands(commands)
 
     options = parser.parse_args(arguments)
     try:
         options.run(options)
     except StartError as error:
         parser.exit(2, f"{service.name}: {error}\n")
+    except Unavailable as error:
+        reason = reason_of(error.__cause__ or error)
+        parser.exit(2, f"{service.name}: the database is unavailable or not migrated: {reason}\n")
 
 
 def _api(service: ServiceDefinition, _options: argparse.Namespace) -> None:
     from chassis.runtime import _api as api
 
-    run(api.serve(service, _settings(service)))
+    run(api.serve(service, _settings(service, "api")))
 
 
 def _worker(service: ServiceDefinition, _options: argparse.Namespace) -> None:
     from chassis.runtime import _worker as worker
 
-    run(worker.serve(service, _settings(service)))
+    run(worker.serve(service, _settings(service, "worker")))
 
 
 def _migrate(service: ServiceDefinition, options: argparse.Namespace) -> None:
@@ -68,10 +79,13 @@ def _openapi(service: ServiceDefinition, options: argparse.Namespace) -> None:
         sys.stdout.write(document)
 
 
-def _settings(service: ServiceDefinition) -> Settings:
-    """Read the settings of the process, and check those of each module before anything starts."""
+def _settings(service: ServiceDefinition, process: str) -> Settings:
+    """Read the settings of the process, check those of each module before anything starts, and start the logs."""
     settings = load(Settings)
     for module in service.modules:
         if module.settings:
             load(module.settings)
+    configure_logs(settings, process)
+    for variable in service_links(service.settings):
+        log.warning("variable of a Kubernetes Service ignored", variable=variable)
     return settings

@@ -12,7 +12,7 @@ from chassis.data import Database
 from chassis.http import Application, create_application, tracked_jobs
 from chassis.identity import Authenticate, Authentication, allow_anonymous
 from chassis.jobs import TrackedTask, Transport
-from chassis.runtime._modules import Module, check, discover, handlers_of, load_module
+from chassis.runtime._modules import Module, ModuleError, check, discover, handlers_of, load_module, subscriptions_of
 from chassis.settings import ApiSecrets, EdgeSettings, EnvironmentSettings, HttpClientSettings, Settings, load
 
 
@@ -43,7 +43,9 @@ class ServiceDefinition:
     def modules(self) -> tuple[Module, ...]:
         """The modules, loaded once and checked. Raises ModuleError."""
         modules = tuple(map(load_module, self.only)) or discover(f"{self.import_name}.modules")
-        check(modules)
+        check(modules, self._settings_with(modules))
+        if not self.events and (subscriptions := subscriptions_of(modules)):
+            raise ModuleError(f"{subscriptions[0].handler.name} subscribes to events: set `events` of the service")
         return modules
 
     @property
@@ -51,15 +53,19 @@ class ServiceDefinition:
         """The folder of migrations of each owner of tables, those of the chassis first."""
         owners = {f"chassis_{room}": Path(chassis.__path__[0]) / room / "migrations" for room in ("jobs", "http")}
         owners |= self.auth.migrations if self.auth else {}
+        owners |= self.events.migrations if self.events else {}
         return owners | {module.name: module.migrations for module in self.modules if module.migrations}
 
     @property
     def settings(self) -> Sequence[type[EnvironmentSettings]]:
         """The settings classes, those of the chassis first."""
+        return self._settings_with(self.modules)
+
+    def _settings_with(self, modules: Sequence[Module]) -> Sequence[type[EnvironmentSettings]]:
         kinds: list[type[EnvironmentSettings]] = [Settings, ApiSecrets, EdgeSettings, HttpClientSettings]
         kinds += self.auth.settings if self.auth else ()
         kinds += self.events.settings if self.events else ()
-        return [*kinds, *(module.settings for module in self.modules if module.settings)]
+        return [*kinds, *(module.settings for module in modules if module.settings)]
 
     def create_api(self, *, docs: bool = False, edge: EdgeSettings | None = None) -> Application:
         """Create the application, not yet connected to its database. Raises RouteInvalid."""

@@ -1,11 +1,12 @@
 """Finds the modules of a service, loads what each offers, and checks it.
 
-Every package under `modules/` is a module; there is no list. It may offer `api.router`, `handlers.HANDLERS` and
-`handlers.SCHEDULES`, `settings.Settings`, `messages` (its events and tasks) and `migrations/`.
+Every package under `modules/` is a module; there is no list. It may offer `api.router`, HANDLERS, SCHEDULES and
+SUBSCRIPTIONS in `handlers`, `settings.Settings`, `messages` (its events and tasks) and `migrations/`.
 """
 
 import importlib
 import pkgutil
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,8 +15,10 @@ from types import ModuleType
 from typing import cast
 
 from chassis.http import Router
-from chassis.jobs import Handler, Schedule, Task
+from chassis.jobs import Handler, Schedule, Subscription, Task
 from chassis.settings import EnvironmentSettings, StartError
+
+LISTS = ("HANDLERS", "SCHEDULES", "SUBSCRIPTIONS")
 
 
 class ModuleError(StartError):
@@ -29,6 +32,7 @@ class Module:
     router: Router | None
     handlers: tuple[Handler, ...]
     schedules: tuple[Schedule, ...]
+    subscriptions: tuple[Subscription, ...]
     tasks: tuple[type[Task], ...]
     settings: type[EnvironmentSettings] | None
     migrations: Path | None
@@ -47,25 +51,31 @@ def load_module(package: str) -> Module:
     settings = _offered(package, "settings", "Settings", type)
     if settings and not issubclass(settings, EnvironmentSettings):
         raise ModuleError(f"{package}.settings: Settings must derive from EnvironmentSettings")
+    if (file := _file(package, "handlers")) and not any(hasattr(file, name) for name in LISTS):
+        raise ModuleError(f"{package}.handlers must offer one of {', '.join(LISTS)}, of type list")
     directory = Path(next(iter(importlib.import_module(package).__path__))) / "migrations"
     return Module(
         name=package.rpartition(".")[2],
         package=package,
         router=_offered(package, "api", "router", Router),
         handlers=_listed(package, "HANDLERS", Handler, "`handle(Message, function)` or `handle_without_transaction`"),
-        schedules=_listed(package, "SCHEDULES", Schedule, "`cron(expression, Task)`", []),
+        schedules=_listed(package, "SCHEDULES", Schedule, "`cron(expression, Task)`"),
+        subscriptions=_listed(package, "SUBSCRIPTIONS", Subscription, "`subscribe(type, Event, function)`"),
         tasks=tuple(value for value in vars(messages).values() if _is_task_of(messages, value)) if messages else (),
         settings=settings,
         migrations=directory if directory.is_dir() else None,
     )
 
 
-def check(modules: Sequence[Module]) -> None:
-    """Check that the modules fit together. Raises ModuleError."""
-    names = [handler.name for handler in handlers_of(modules)]
-    for name in names:
-        if names.count(name) > 1:
-            raise ModuleError(f"two handlers are called {name}: rename one of the functions")
+def check(modules: Sequence[Module], settings: Sequence[type[EnvironmentSettings]] = ()) -> None:
+    """Check that the modules fit together, and the settings of all. Raises ModuleError."""
+    if name := _repeated(module.name for module in modules):
+        raise ModuleError(f"two modules are called {name}: rename one of the packages")
+    if name := _repeated(handler.name for handler in handlers_of(modules)):
+        raise ModuleError(f"two handlers are called {name}: rename one of the functions")
+    if name := _repeated(name for kind in settings for name in kind.model_fields):
+        *_, first, last = (f"{kind.__module__}.{kind.__name__}" for kind in settings if name in kind.model_fields)
+        raise ModuleError(f"{first} and {last} both have {name.upper()}: rename the field of one")
     handled = [handler.message for handler in handlers_of(modules)]
     for module in modules:
         # Module names are prefixes of tables and migrations.
@@ -79,16 +89,27 @@ def check(modules: Sequence[Module]) -> None:
                 raise ModuleError(f"{schedule.name} is scheduled: give each of its fields a default")
 
 
+def _repeated(names: Iterable[str]) -> str | None:
+    """Return a name that is there more than once."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
 def handlers_of(modules: Iterable[Module]) -> tuple[Handler, ...]:
-    return tuple(handler for module in modules for handler in module.handlers)
+    modules = tuple(modules)
+    subscribed = (subscription.handler for subscription in subscriptions_of(modules))
+    return (*(handler for module in modules for handler in module.handlers), *subscribed)
+
+
+def subscriptions_of(modules: Iterable[Module]) -> tuple[Subscription, ...]:
+    return tuple(subscription for module in modules for subscription in module.subscriptions)
 
 
 def schedules_of(modules: Iterable[Module]) -> tuple[Schedule, ...]:
     return tuple(schedule for module in modules for schedule in module.schedules)
 
 
-def _listed[T](package: str, name: str, kind: type[T], form: str, default: list[T] | None = None) -> tuple[T, ...]:
-    offered = cast("list[object]", _offered(package, "handlers", name, list, default) or [])
+def _listed[T](package: str, name: str, kind: type[T], form: str) -> tuple[T, ...]:
+    offered = cast("list[object]", _offered(package, "handlers", name, list, []) or [])
     items = tuple(item for item in offered if isinstance(item, kind))
     if len(items) < len(offered):
         raise ModuleError(f"{package}.handlers: each of {name} must be {form}")

@@ -1,26 +1,43 @@
 """The worker process: the handlers of all modules, and an operations port."""
 
+from contextlib import nullcontext
+
 from chassis.data import open_database
-from chassis.http import serving
-from chassis.jobs import max_connections, work
-from chassis.ops import configure_logs, create_operations, stop_on_signals
+from chassis.http import IDEMPOTENCY_KEYS, serving
+from chassis.jobs import Worker, max_connections
+from chassis.ops import create_operations, stop_on_signals
 from chassis.outbound import closing_clients
 from chassis.runtime._definition import ServiceDefinition
-from chassis.runtime._modules import handlers_of, schedules_of
+from chassis.runtime._modules import handlers_of, schedules_of, subscriptions_of
 from chassis.settings import Settings
 
 
 async def serve(service: ServiceDefinition, settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then finish the running jobs."""
-    configure_logs(settings)
     stop = stop_on_signals()
-    publisher = service.events.publisher(service.name) if service.events else None
-    handlers, schedules = handlers_of(service.modules), schedules_of(service.modules)
-    async with open_database(settings, max_connections(settings)) as database, closing_clients():
+    modules, events = service.modules, service.events
+    subscriptions = subscriptions_of(modules)
+    # One leads, one publishes, and one receives for each subscription.
+    connections = max_connections(settings, beside=2 + len(subscriptions) if events else 0)
+    async with (
+        open_database(settings, connections) as database,
+        closing_clients(),
+        events.open(service.name, database, subscriptions) if events else nullcontext() as beside,
+    ):
+        database.watch()
+        worker = Worker(
+            database,
+            handlers_of(modules),
+            settings,
+            stop,
+            schedules=schedules_of(modules),
+            retention=(IDEMPOTENCY_KEYS, *(events.retention if events else ())),
+            beside=beside,
+        )
 
         async def is_ready() -> bool:
-            return not stop.is_set() and await database.ready()
+            return not stop.is_set() and worker.is_well and await database.ready()
 
         operations = (settings.operations_host, settings.worker_operations_port)
         async with serving(create_operations(is_ready), operations, 1, ("OPERATIONS_HOST", "WORKER_OPERATIONS_PORT")):
-            await work(database, handlers, settings, stop, schedules=schedules, publisher=publisher)
+            await worker.run()

@@ -26,6 +26,7 @@ from chassis.testing._fixtures import (  # noqa: E402  # after the rewrite is re
     pytest_configure,
     pytest_configure_node,
     pytest_unconfigure,
+    receive,
     server,
     service,
     settings,
@@ -35,7 +36,7 @@ from chassis.testing._fixtures import (  # noqa: E402  # after the rewrite is re
 )
 from chassis.testing._processes import Backend, Running, Start, credential, environment_of, free_ports, start  # noqa: E402
 from chassis.testing._remotes import BUSY, OK, Remote, Respond, answers, remote  # noqa: E402
-from chassis.testing._types import Announced, Drain, PlanOf  # noqa: E402
+from chassis.testing._types import Announced, Drain, PlanOf, Receive  # noqa: E402
 
 __all__ = [
     "BUSY",
@@ -44,6 +45,7 @@ __all__ = [
     "Backend",
     "Drain",
     "PlanOf",
+    "Receive",
     "Remote",
     "Respond",
     "Running",
@@ -68,6 +70,7 @@ __all__ = [
     "pytest_configure",
     "pytest_configure_node",
     "pytest_unconfigure",
+    "receive",
     "remote",
     "server",
     "service",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from chassis.data.migration import migrate
-from chassis.dev.postgres import FAST, Cluster
+from chassis.dev.postgres import FAST, Cluster, join
 from chassis.dev.project import service
 from chassis.settings import Settings
 
@@ -33,7 +33,7 @@ EMPTY = """
 
 def in_database(server: str, name: str) -> str:
     """Give the address of another database of the same server."""
-    return urlsplit(server)._replace(path=f"/{name}").geturl()
+    return join(urlsplit(server)._replace(path=f"/{name}"))
 
 
 async def execute(url: str, *statements: str) -> None:

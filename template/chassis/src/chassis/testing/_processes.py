@@ -75,6 +75,7 @@ def environment_of(database: str, public: int, api: int, worker: int) -> dict[st
         "API_PORT": str(public),
         "DATABASE_URL": database,
         "LOG_FORMAT": "json",
+        "NATS_URL": "nats://127.0.0.1:1",  # no server listens there: events wait
         "RATE_LIMIT_PER_ADDRESS": "",
         "RATE_LIMIT_PER_PRINCIPAL": "",
         "SIGNING_KEYS": secrets.token_urlsafe(32),
@@ -103,7 +104,7 @@ async def start(settings: Settings, tmp_path: Path) -> AsyncGenerator[Start]:
 
     async def start_backend(scope: str, **variables: str) -> Backend:
         public, api, worker = free_ports(3)
-        environment = environment_of(str(settings.database_url), public, api, worker) | variables
+        environment = environment_of(settings.database_url, public, api, worker) | variables
         running: list[Running] = []
         for command, port in (("api", api), ("worker", worker)):
             arguments = [sys.executable, "-m", project.service().import_name, command]

@@ -43,9 +43,11 @@ async def remote(respond: Respond) -> AsyncGenerator[Remote]:
     made = Remote(respond)
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with closing_clients():
-        yield made
-    server.close()
+    try:
+        async with closing_clients():
+            yield made
+    finally:
+        server.close()
 
 
 def answers(*texts: bytes) -> Respond:

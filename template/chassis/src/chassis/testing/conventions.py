@@ -16,14 +16,16 @@ from pydantic_settings import BaseSettings
 
 from chassis.data import Database
 from chassis.data.migration import migrate
+from chassis.dev import messages
 from chassis.dev.project import project_folder
 from chassis.http import without_policy
-from chassis.runtime import Module, Service
+from chassis.runtime import Module, Service, handlers_of
 from chassis.settings import Settings
 
 __all__ = [
     "test_a_domain_imports_the_standard_library_and_errors_only",
     "test_every_function_in_handlers_is_listed",
+    "test_every_recorded_payload_has_a_handler_that_reads_it",
     "test_every_route_has_a_policy",
     "test_every_statement_prepares_on_the_migrated_schema",
     "test_every_table_has_an_owner_and_no_foreign_key_crosses_owners",
@@ -97,6 +99,10 @@ def test_every_function_in_handlers_is_listed(service: Service) -> None:
     assert [name for module in service.modules for name in unlisted_handlers(module)] == []
 
 
+def test_every_recorded_payload_has_a_handler_that_reads_it(service: Service) -> None:
+    assert list(messages.breaks(handlers_of(service.modules), messages.recorded())) == []
+
+
 def statements_of(modules: Iterable[Module]) -> Iterator[tuple[str, str]]:
     """Find the public constants of each `persistence`, by their dotted names."""
     for module in modules:
@@ -112,7 +118,7 @@ async def owners_of_tables(empty: Settings, owners: Mapping[str, Path]) -> dict[
     found: dict[str, str] = {}
     for owner in owners:
         await migrate(empty, owners, upgrade=f"{owner}@head")
-        connection = await asyncpg.connect(str(empty.database_url))
+        connection = await asyncpg.connect(empty.database_url)
         for row in await connection.fetch(TABLES):
             found.setdefault(row["tablename"], owner)
         await connection.close()
@@ -121,7 +127,7 @@ async def owners_of_tables(empty: Settings, owners: Mapping[str, Path]) -> dict[
 
 async def keys_across(settings: Settings, owner_of: Mapping[str, str]) -> list[str]:
     """Name the foreign keys between tables of two owners."""
-    connection = await asyncpg.connect(str(settings.database_url))
+    connection = await asyncpg.connect(settings.database_url)
     rows = await connection.fetch(FOREIGN_KEYS)
     await connection.close()
     return [row["conname"] for row in rows if owner_of.get(row["child"]) != owner_of.get(row["parent"])]
@@ -173,16 +179,16 @@ def foreign_imports(module: Module) -> Iterator[str]:
 
 
 def unlisted_handlers(module: Module) -> Iterator[str]:
-    """Name the public functions of a module's `handlers` that HANDLERS does not list."""
+    """Name the public functions of a module's `handlers` that neither HANDLERS nor SUBSCRIPTIONS lists."""
     if not _has_file(module, "handlers"):
         return
     name = f"{module.package}.handlers"
-    listed = {handler.run.__name__ for handler in module.handlers}
+    listed = {handler.run.__name__ for handler in handlers_of([module])}
     functions = filter(iscoroutinefunction, vars(importlib.import_module(name)).values())
     own = {function.__name__ for function in functions if function.__module__ == name}
     for function in sorted(own - listed):
         if not function.startswith("_"):
-            yield f"{name}.{function} is not in HANDLERS: list it, or begin its name with _"
+            yield f"{name}.{function} is not in HANDLERS or SUBSCRIPTIONS: list it, or begin its name with _"
 
 
 def _folder(module: Module) -> Path:

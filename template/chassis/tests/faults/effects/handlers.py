@@ -8,7 +8,7 @@ from contextlib import suppress
 from chassis.errors import Unavailable
 from chassis.jobs import Job, Transaction, handle, handle_without_transaction
 
-from tests.faults.effects.messages import KillWorker, Poison, WriteEffect, WriteLate, WriteWhenFixed
+from tests.faults.effects.messages import KillWorker, Poison, WriteAlone, WriteEffect, WriteLate, WriteWhenFixed
 
 WRITE = "INSERT INTO effects (id) VALUES ($1)"
 IS_FIXED = "SELECT EXISTS (SELECT FROM fixes)"
@@ -20,6 +20,12 @@ async def write_effect(task: WriteEffect, transaction: Transaction) -> None:
 
 
 async def write_late(task: WriteLate, job: Job) -> None:
+    await asyncio.sleep(task.seconds)
+    async with job.transaction() as transaction:
+        await transaction.connection.execute(WRITE, task.id)
+
+
+async def write_alone(task: WriteAlone, job: Job) -> None:
     await asyncio.sleep(task.seconds)
     async with job.transaction() as transaction:
         await transaction.connection.execute(WRITE, task.id)
@@ -51,6 +57,7 @@ async def kill_worker(task: KillWorker, transaction: Transaction) -> None:
 HANDLERS = [
     handle(WriteEffect, write_effect),
     handle_without_transaction(WriteLate, write_late),
+    handle_without_transaction(WriteAlone, write_alone),
     handle_without_transaction(WriteWhenFixed, write_when_fixed),
     handle(Poison, poison),
     handle(KillWorker, kill_worker),

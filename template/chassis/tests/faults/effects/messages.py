@@ -19,6 +19,13 @@ class WriteLate(Task):
     seconds: float
 
 
+class WriteAlone(Task):
+    """As WriteLate, with no other of its kind beside it."""
+
+    delivery = Delivery(max_attempts=20, concurrency=1)
+    seconds: float = 0.01
+
+
 class WriteWhenFixed(Task):
     """Waits outside of a transaction until there is a fix, and then writes its row."""
 

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import ssl
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,12 +12,13 @@ from time import time
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from fastapi import FastAPI
 from httpx import AsyncClient
-from jwt.algorithms import RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from chassis.data import Database
 from chassis.identity.oidc import oidc
@@ -25,9 +27,20 @@ from chassis.testing import client_of
 AUDIENCE = "https://api.example.org"
 SCOPE = "notes:read notes:write"
 
+type AnyKey = RSAPrivateKey | EllipticCurvePrivateKey
+
 
 def make_key() -> RSAPrivateKey:
     return generate_private_key(65537, 2048)
+
+
+def public_jwk(key: AnyKey, **more: object) -> dict[str, Any]:
+    """Describe the public half of a key, without `alg`, as Entra does."""
+    if isinstance(key, RSAPrivateKey):
+        parts = RSAAlgorithm.to_jwk(key, as_dict=True)
+    else:
+        parts = ECAlgorithm.to_jwk(key, as_dict=True)
+    return {name: value for name, value in parts.items() if name in {"kty", "n", "e", "crv", "x", "y"}} | more
 
 
 def encoded(part: object) -> str:
@@ -39,22 +52,21 @@ def encoded(part: object) -> str:
 class Issuer:
     """What it answers and counts; tests change it as they like, `fresh` puts it back."""
 
-    def __init__(self, server: ThreadingHTTPServer) -> None:
-        self.url = f"http://127.0.0.1:{server.server_port}"
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.key = make_key()
         self.fresh()
 
     def fresh(self) -> None:
         self.requests: list[str] = []
         self.keys: dict[str, Any] = {"first": self.key}
+        self.listed: list[dict[str, Any]] = []
         self.status = 200
         self.discovery: dict[str, Any] = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
 
     def documents(self) -> dict[str, object]:
-        keys = [RSAAlgorithm.to_jwk(key, as_dict=True) | {"kid": kid, "use": "sig"} for kid, key in self.keys.items()]
-        parts = {"kty", "n", "e", "kid", "use"}
-        public = [{name: value for name, value in key.items() if name in parts} for key in keys]
-        return {"/.well-known/openid-configuration": self.discovery, "/keys": {"keys": public}}
+        keys = self.listed or [public_jwk(key, kid=kid, use="sig") for kid, key in self.keys.items()]
+        return {"/.well-known/openid-configuration": self.discovery, "/keys": {"keys": keys}}
 
     def claims(self, **changes: object) -> dict[str, Any]:
         """Give good claims with these changes; None takes one away."""
@@ -76,8 +88,8 @@ class Issuer:
         return self.signed({k: v for k, v in made.items() if v is not None}, self.claims(**claims), key)
 
 
-@pytest.fixture(scope="session")
-def listening() -> Generator[Issuer]:
+@contextmanager
+def listen(tls: ssl.SSLContext | None = None) -> Generator[Issuer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found.requests.append(self.path)
@@ -91,7 +103,9 @@ def listening() -> Generator[Issuer]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found = Issuer(server)
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        found = Issuer(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}")
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield found
@@ -99,13 +113,23 @@ def listening() -> Generator[Issuer]:
         thread.join()
 
 
+@pytest.fixture(scope="session")
+def listening() -> Generator[Issuer]:
+    with listen() as issuer:
+        yield issuer
+
+
 @pytest.fixture
 def issuer(listening: Issuer, monkeypatch: pytest.MonkeyPatch) -> Issuer:
     """The issuer that the settings name."""
     listening.fresh()
-    for name, value in {"ISSUER": listening.url, "AUDIENCE": f"other, {AUDIENCE}"}.items():
-        monkeypatch.setenv(f"OIDC_{name}", value)
+    name_in_settings(listening, monkeypatch)
     return listening
+
+
+def name_in_settings(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ISSUER": issuer.url, "AUDIENCE": f"other, {AUDIENCE}"}.items():
+        monkeypatch.setenv(f"OIDC_{name}", value)
 
 
 @asynccontextmanager

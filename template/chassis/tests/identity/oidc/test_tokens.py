@@ -51,7 +51,8 @@ HOSTILE: dict[str, Callable[[Issuer], str]] = {
     "alg missing": lambda i: i.token({"alg": None}),
     "alg a list": lambda i: i.token({"alg": ["RS256"]}),
     "another's key": lambda i: i.token(key=THIEF),
-    "kid missing": lambda i: i.token({"kid": None}),
+    "kid missing, another's key": lambda i: i.token({"kid": None}, THIEF),
+    "kid null": lambda i: i.signed(GOOD | {"kid": None}, i.claims()),
     "kid unknown": lambda i: i.token({"kid": "second"}),
     "kid a number": lambda i: i.token({"kid": 1}),
     "kid a path": lambda i: i.token({"kid": "../../../../dev/null"}),
@@ -137,7 +138,7 @@ HOSTILE: dict[str, Callable[[Issuer], str]] = {
     "payload of brackets": lambda i: i.signed(GOOD, b"[" * 4000),
     "header no JSON": lambda i: i.signed(b"hello", i.claims()),
     "header of brackets": lambda i: i.signed(b"[" * 4000, i.claims()),
-    "longer than 8 KiB": lambda i: i.token(more="a" * 8192),
+    "longer than 16 KiB": lambda i: i.token(groups="a" * 12_200),
 }
 
 
@@ -157,6 +158,9 @@ GOOD_TOKENS: dict[str, Callable[[Issuer], str]] = {
     "as Entra, scopes in scp": lambda i: i.token(scope=None, scp="notes:read notes:write", ver="2.0"),
     "as Okta, scopes in a list": lambda i: i.token(scope=None, scp=["notes:read", "notes:write", 1]),
     "as Cognito": lambda i: i.token({"typ": None}, aud=None, client_id=AUDIENCE, token_use=ACCESS),
+    "as Okta, with a header of kid and alg": lambda i: i.token({"typ": None}, cid="web", uid="00u1"),
+    "kid missing": lambda i: i.token({"kid": None}),
+    "nearly 16 KiB, with groups": lambda i: i.token(groups="a" * 11_700),
     "aud of several": lambda i: i.token(aud=["web", "other"]),
     "times with fractions": lambda i: i.token(exp=time() + 60.5, iat=time(), nbf=time()),
     "the issuer's clock a little ahead": lambda i: i.token(iat=int(time()) + 5),
@@ -181,6 +185,38 @@ async def test_scopes_with_the_issuers_prefix_are_the_ones_that_count(
     async with believing(api, database) as caller:
         assert await status(caller, issuer.token(permissions=["bakery/notes:read"])) == 200
         assert await status(caller, issuer.token(permissions=["notes:read"])) == 403
+
+
+PROJECT_ROLES = "urn:zitadel:iam:org:project:7:roles"
+CLAIMS_OF_ROLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "Keycloak, realm": ("realm_access.roles", {"realm_access": {"roles": ["notes:read"]}}),
+    "Keycloak, client": ("resource_access.notes.roles", {"resource_access": {"notes": {"roles": ["notes:read"]}}}),
+    "a client with dots": ("resource_access.a.b.roles", {"resource_access": {"a.b": {"roles": ["notes:read"]}}}),
+    "a claim with dots": ("https://example.org/roles", {"https://example.org/roles": ["notes:read"]}),
+    "text in an object": ("access.scope", {"access": {"scope": "notes:read notes:write"}}),
+    "Zitadel": (PROJECT_ROLES, {PROJECT_ROLES: {"notes:read": {"344373": "example.org"}}}),
+}
+OTHER_CLAIMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "not set": ("scope", {"realm_access": {"roles": ["notes:read"]}}),
+    "another client": ("resource_access.notes.roles", {"resource_access": {"other": {"roles": ["notes:read"]}}}),
+    "the object alone": ("realm_access", {"realm_access": {"roles": ["notes:read"]}}),
+    "a list for an object": ("realm_access.roles", {"realm_access": ["roles", "notes:read"]}),
+    "text for an object": ("realm_access.roles", {"realm_access": "notes:read"}),
+    "null for an object": ("realm_access.roles", {"realm_access": None, "roles": ["notes:read"]}),
+    "a role of Zitadel that nobody grants": (PROJECT_ROLES, {PROJECT_ROLES: {"notes:read": {}}}),
+    "an object that grants nothing": ("scope", {"scope": {"notes:read": True}}),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS_OF_ROLES | OTHER_CLAIMS)
+async def test_scopes_are_read_from_the_claims_that_are_named_and_no_others(
+    monkeypatch: pytest.MonkeyPatch, issuer: Issuer, api: FastAPI, database: Database, name: str
+) -> None:
+    named, claims = (CLAIMS_OF_ROLES | OTHER_CLAIMS)[name]
+    monkeypatch.setenv("OIDC_SCOPE_CLAIMS", named)
+    token = issuer.signed(GOOD, issuer.claims(scope=None) | claims)
+    async with believing(api, database) as caller:
+        assert await status(caller, token) == (200 if name in CLAIMS_OF_ROLES else 403)
 
 
 async def test_the_subject_owns_what_it_makes(caller: AsyncClient, issuer: Issuer) -> None:

@@ -5,10 +5,12 @@ Only this package imports Alembic and SQLAlchemy; the running processes do not n
 
 import asyncio
 import random
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from time import monotonic
 
-import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
@@ -16,7 +18,8 @@ from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis.data import Connection
+from chassis.data import Connection, reason_of
+from chassis.data._connect import connect
 from chassis.settings import Settings, SettingsError, StartError
 
 # Statements queue behind one that waits for a lock, so a revision gives up soon; it may `SET LOCAL` other limits.
@@ -27,7 +30,12 @@ PAUSE_SECONDS = 2.0
 # One migration at a time. Polled, because a statement that waits would block CREATE INDEX CONCURRENTLY.
 LOCK = "SELECT pg_try_advisory_lock(hashtext('migrations'))"
 
+# A migration that runs for longer than this has probably been left behind.
+WAIT_SECONDS = 600.0
+
 LOCK_NOT_AVAILABLE, QUERY_CANCELED = "55P03", "57014"
+# What the server answers when it refuses or loses the connection, is read-only, full or not granted to the role.
+SURROUNDINGS = ("08", "25006", "28", "3D", "3F", "42501", "53", "57P", "58")
 REASONS = {
     LOCK_NOT_AVAILABLE: "a table was locked for longer than lock_timeout: run the command again under less load, or "
     "find the transaction that holds the lock in pg_stat_activity; the revisions before this one are applied",
@@ -36,16 +44,39 @@ REASONS = {
 }
 
 
+REVISION = re.compile(r"""^revision\b[^=\n]*=\s*["'](\w+)["']""", re.MULTILINE)
+
+
 class MigrationError(StartError):
-    """A revision does not exist, or exceeded a timeout."""
+    """A revision does not exist, is there twice, or exceeded a timeout."""
+
+
+def revisions_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Find the revisions in a folder, with their files."""
+    for path in sorted(folder.glob("*.py")):
+        if found := REVISION.search(path.read_text(encoding="utf-8")):
+            yield found[1], path
 
 
 def configuration(owners: Mapping[str, Path]) -> Config:
-    """Configure Alembic for the folders of these owners."""
+    """Configure Alembic for the folders of these owners. Raises MigrationError if two files are one revision."""
+    for owner, folder in owners.items():
+        first: dict[str, Path] = {}
+        for revision, path in revisions_in(folder):
+            if first.setdefault(revision, path) != path:  # of which Alembic would skip one
+                raise MigrationError(
+                    f"{first[revision].name} and {path.name} are both the revision {revision}: give the one that no "
+                    "deployed database has, and those that follow it, the next numbers, for example with "
+                    f"`uv run just renumber {owner} {path.name}`"
+                )
+    options = {
+        "script_location": str(Path(__file__).parent),
+        "path_separator": "newline",
+        "version_locations": "\n".join(map(str, owners.values())),
+    }
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.set_main_option("path_separator", "newline")
-    config.set_main_option("version_locations", "\n".join(str(path) for path in owners.values()))
+    for name, value in options.items():
+        config.set_main_option(name, value.replace("%", "%%"))  # configparser interpolates
     return config
 
 
@@ -63,7 +94,11 @@ async def migrate(
         try:
             await _migrate(settings, owners, upgrade, downgrade)
         except DBAPIError as error:
-            state = getattr(error.orig, "sqlstate", "")
+            state = getattr(error.orig, "sqlstate", None) or ""
+            if state.startswith(SURROUNDINGS) or error.connection_invalidated:
+                wrapped = error.orig or error
+                reason = reason_of(wrapped.__cause__ or wrapped)  # SQLAlchemy puts the class of the cause before it
+                raise MigrationError(f"{reason}; the revisions before this one are applied") from error
             if state not in REASONS:
                 raise
             if downgrade or state != LOCK_NOT_AVAILABLE or attempt == ATTEMPTS:
@@ -94,12 +129,23 @@ async def _migrate(settings: Settings, owners: Mapping[str, Path], upgrade: str,
 
 
 async def _connect(settings: Settings) -> Connection:
-    """Connect, and wait for as long as another migration runs."""
-    timeout = settings.database_connect_timeout
+    """Connect, and wait while another migration runs."""
+    direct = settings.database_listen_url
+    name, url = (
+        ("DATABASE_LISTEN_URL", direct) if direct not in {"", "none"} else ("DATABASE_URL", settings.database_url)
+    )
     try:
-        connection = await asyncpg.connect(str(settings.database_url), timeout=timeout, server_settings=LIMITS)
-    except (OSError, asyncpg.PostgresError) as error:
-        raise SettingsError(f"DATABASE_URL is wrong or the database is unavailable: {error or 'no answer'}") from error
-    while not await connection.fetchval(LOCK):  # noqa: ASYNC110  # another process sets no event
-        await asyncio.sleep(0.1)
+        connection = await connect(url, settings, server_settings=LIMITS)
+    except Exception as error:
+        raise SettingsError(f"{name} is wrong or the database is unavailable: {reason_of(error)}") from error
+    until = monotonic() + WAIT_SECONDS
+    if not await connection.fetchval(LOCK):
+        print("Waiting for another migration.", file=sys.stderr)  # noqa: T201  # for who waits
+        while not await connection.fetchval(LOCK):
+            if monotonic() > until:
+                connection.terminate()
+                raise MigrationError(
+                    "another migration has not ended: find the session that holds its lock in pg_locks"
+                )
+            await asyncio.sleep(0.1)
     return connection

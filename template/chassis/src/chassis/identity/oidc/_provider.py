@@ -21,8 +21,11 @@ from chassis.settings import HttpClientSettings, Settings, SettingsError, load
 async def open_authentication(_database: Database) -> AsyncGenerator[Authenticate]:
     """Accept the issuer of the settings. Raises SettingsError for the local issuer if API_HOST is not loopback."""
     settings = load(OidcSettings)
-    proxy = load(HttpClientSettings).http_client_proxy.get_secret_value() or None
-    async with httpx.AsyncClient(timeout=2, follow_redirects=False, trust_env=False, proxy=proxy) as client:
+    outbound = load(HttpClientSettings)
+    proxy = outbound.http_client_proxy.get_secret_value() or None
+    async with httpx.AsyncClient(
+        verify=outbound.tls(), timeout=2, follow_redirects=False, trust_env=False, proxy=proxy
+    ) as client:
         if settings.oidc_issuer == development.ISSUER:
             if not settings.oidc_development_keys or load(Settings).api_host not in development.LOOPBACK:
                 reason = f"{development.ISSUER} requires a loopback API_HOST and OIDC_DEVELOPMENT_KEYS"

@@ -16,7 +16,7 @@ def secure(url: str) -> str:
     """Accept an https URL, or an http URL of this machine."""
     parts = urlsplit(url)
     if not parts.hostname or (parts.scheme != "https" and (parts.scheme, parts.hostname in LOOPBACK) != ("http", True)):
-        raise ValueError
+        raise ValueError("the URL is not an https URL")
     return url
 
 
@@ -37,7 +37,9 @@ class OidcSettings(EnvironmentSettings):
     )
     oidc_leeway: int = Field(10, ge=0, le=60, description="tolerated clock skew in seconds, 0 to 60")
     oidc_scope_claims: CommaSeparated[str] = Field(
-        ("scope", "scp"), min_length=1, description="claims that contain scopes, comma-separated"
+        ("scope", "scp"),
+        min_length=1,
+        description="claims that contain scopes, comma-separated; realm_access.roles is in an object",
     )
     oidc_scope_prefix: str = Field(
         "", description="prefix of the scopes of this service, removed before they are checked"

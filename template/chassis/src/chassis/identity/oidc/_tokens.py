@@ -4,6 +4,7 @@ import base64
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from time import time
 from typing import Annotated, Any, Literal, cast
@@ -65,7 +66,7 @@ class Header(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
     alg: str
-    kid: Annotated[str, Field(max_length=255)]
+    kid: Annotated[str, Field(max_length=255)] = ""
     typ: str = "JWT"
 
 
@@ -118,25 +119,42 @@ class Verifier:
         foreign = REFUSED.intersection(header.model_extra or ())
         if foreign or header.typ.lower() not in TYPES or header.alg not in self._settings.oidc_algorithms:
             raise Unauthorized("The token type or algorithm is not accepted.")
-        key = await self._keys.find(header.kid)
-        if key is None or key.algorithm_name != header.alg:
-            raise Unauthorized("The token is signed with an unknown key.")
+        if not await self._keys.verify(header.kid, header.alg, partial(self._is_signed, token, header.alg)):
+            raise Unauthorized("The token is not signed with a key of the issuer.")
+
+    def _is_signed(self, token: str, algorithm: str, key: Any) -> bool:  # noqa: ANN401  # a key of `cryptography`
         try:
-            self._jws.decode(token, key, algorithms=[header.alg])
-        except PyJWTError as error:
-            raise Unauthorized("The token signature is invalid.") from error
+            self._jws.decode(token, key, algorithms=[algorithm])
+        except PyJWTError:
+            return False
+        return True
 
     def _scopes(self, payload: dict[str, Any]) -> frozenset[str]:
-        """Collect the scopes from claims that are strings with spaces or lists."""
+        """Collect the scopes from claims that are strings with spaces, lists, or roles of Zitadel."""
         words: list[str] = []
         for name in self._settings.oidc_scope_claims:
-            value = payload.get(name)
+            value = _claim(payload, name)
             if isinstance(value, str):
                 words += value.split()
             elif isinstance(value, list):
                 words += [word for word in cast("list[object]", value) if isinstance(word, str)]
+            elif isinstance(value, dict):  # Zitadel: each role with the organizations that grant it
+                roles = cast("dict[str, object]", value)
+                words += [role for role, grants in roles.items() if grants and isinstance(grants, dict)]
         prefix = self._settings.oidc_scope_prefix
         return frozenset(word.removeprefix(prefix) for word in words if word.startswith(prefix))
+
+
+def _claim(claims: object, name: str) -> object:
+    """Find a claim by its name, or in objects by their names joined with dots; a name may itself contain dots."""
+    if not isinstance(claims, dict):
+        return None
+    members = cast("dict[str, object]", claims)
+    if name in members:
+        return members[name]
+    dots = (place for place, letter in enumerate(name) if letter == ".")
+    found = (_claim(members.get(name[:dot]), name[dot + 1 :]) for dot in dots)
+    return next((value for value in found if value is not None), None)
 
 
 def _read(segment: str) -> dict[str, Any]:

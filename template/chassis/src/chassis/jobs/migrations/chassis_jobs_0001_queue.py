@@ -1,26 +1,64 @@
-"""The queue's tables, made by pgqueuer, and those beside it: inbox, schedules, tracked jobs."""
-
-from typing import Any
+"""The queue, its limits, schedules and tracked jobs."""
 
 from alembic import op
-from sqlalchemy.util import await_only
-
-from chassis.jobs import QUEUE_SQL
 
 revision = "chassis_jobs_0001"
 down_revision = None
 branch_labels = ("chassis_jobs",)
 depends_on = None
 
-TABLES = """
-    CREATE TABLE chassis_inbox (
-        message_id uuid NOT NULL,
+# A row is deleted soon after it was inserted: vacuum must come often, and is cheap.
+JOBS = """
+    CREATE TABLE chassis_jobs (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         handler text NOT NULL,
-        received_at timestamptz NOT NULL DEFAULT now(),
-        PRIMARY KEY (message_id, handler)
-    );
-    CREATE INDEX chassis_inbox_received_at ON chassis_inbox (received_at);
-    CREATE TABLE chassis_schedules (name text PRIMARY KEY, expression text NOT NULL, due_at timestamptz);
+        message_id uuid NOT NULL,
+        version integer NOT NULL,
+        payload bytea NOT NULL,
+        priority smallint NOT NULL,
+        key text,
+        ordering_key text,
+        request_id text NOT NULL,
+        trace_id text NOT NULL,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        due_at timestamptz NOT NULL,
+        run_at timestamptz NOT NULL,
+        is_limited boolean NOT NULL,
+        is_waiting boolean NOT NULL,
+        worker uuid,
+        claim bigint NOT NULL DEFAULT 0,
+        attempt integer NOT NULL DEFAULT 0,
+        crashes smallint NOT NULL DEFAULT 0,
+        is_alone boolean NOT NULL DEFAULT false,
+        errors jsonb NOT NULL DEFAULT '[]',
+        dead_at timestamptz,
+        UNIQUE (message_id, handler)
+    ) WITH (
+        fillfactor = 70, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.02,
+        autovacuum_vacuum_cost_delay = 0
+    )
+"""
+INDEXES = (
+    """
+    CREATE INDEX chassis_jobs_due ON chassis_jobs (priority, run_at)
+        WHERE worker IS NULL AND dead_at IS NULL AND NOT is_waiting AND NOT is_limited
+    """,
+    """
+    CREATE INDEX chassis_jobs_due_limited ON chassis_jobs (handler, priority DESC, run_at)
+        WHERE worker IS NULL AND dead_at IS NULL AND NOT is_waiting AND is_limited
+    """,
+    "CREATE INDEX chassis_jobs_claimed ON chassis_jobs (run_at) WHERE worker IS NOT NULL AND dead_at IS NULL",
+    "CREATE UNIQUE INDEX chassis_jobs_key ON chassis_jobs (handler, key) WHERE key IS NOT NULL AND dead_at IS NULL",
+    """
+    CREATE INDEX chassis_jobs_ordering_key ON chassis_jobs (handler, ordering_key, is_waiting, id)
+        WHERE ordering_key IS NOT NULL AND dead_at IS NULL
+    """,
+    "CREATE INDEX chassis_jobs_dead ON chassis_jobs (dead_at) WHERE dead_at IS NOT NULL",
+)
+OTHERS = (
+    "CREATE TABLE chassis_job_limits (handler text PRIMARY KEY, claimed_by xid8 NOT NULL)",
+    "CREATE TABLE chassis_schedules (name text PRIMARY KEY, expression text NOT NULL, due_at timestamptz)",
+    """
     CREATE TABLE chassis_tracked_jobs (
         id uuid PRIMARY KEY,
         owner text NOT NULL,
@@ -31,30 +69,18 @@ TABLES = """
         has_succeeded boolean,
         created_at timestamptz NOT NULL DEFAULT now(),
         updated_at timestamptz NOT NULL DEFAULT now()
-    );
-    CREATE INDEX chassis_tracked_jobs_updated_at ON chassis_tracked_jobs (updated_at);
-"""
-INDEXES = """
-    CREATE INDEX pgqueuer_ordering_key ON pgqueuer (entrypoint, (headers ->> 'ordering_key'), id)
-        WHERE headers ? 'ordering_key';
-    CREATE INDEX pgqueuer_tracked ON pgqueuer ((headers ->> 'tracked')) WHERE headers ? 'tracked';
-"""
+    )
+    """,
+    "CREATE INDEX chassis_tracked_jobs_updated_at ON chassis_tracked_jobs (updated_at)",
+)
 
 
 def upgrade() -> None:
-    """Install the queue as the library of this release defines it."""
-    op.execute("SELECT 1")  # begins the transaction, which the driver's own connection then shares
-    for script in (QUEUE_SQL.build_install_query(), TABLES, INDEXES):
-        _run_script(script)
+    """Create the tables."""
+    for statement in (JOBS, *INDEXES, *OTHERS):
+        op.execute(statement)
 
 
 def downgrade() -> None:
-    """Remove the queue, whatever is still in it."""
-    op.execute("DROP TABLE chassis_inbox, chassis_schedules, chassis_tracked_jobs")
-    _run_script(QUEUE_SQL.build_uninstall_query())
-
-
-def _run_script(sql: str) -> None:
-    """Run several statements at once."""
-    driver: Any = op.get_bind().connection.driver_connection
-    await_only(driver.execute(sql))
+    """Drop the tables, whatever is still in them."""
+    op.execute("DROP TABLE chassis_jobs, chassis_job_limits, chassis_schedules, chassis_tracked_jobs")

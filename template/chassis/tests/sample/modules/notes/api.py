@@ -59,7 +59,7 @@ class NoteView(BaseModel):
     version: int
 
 
-@router.post("", status_code=201, responses=sends("ETag", "Location") | raises(NoteTooLong))
+@router.post("", summary="Take a note", status_code=201, responses=sends("ETag", "Location") | raises(NoteTooLong))
 async def take(body: TakeNote, caller: Writer, transaction: IdempotentTransaction, response: Response) -> NoteView:
     note = await service.take(transaction, caller.subject, body.text, body.parent_id)
     response.headers["location"] = f"{router.prefix}/{note.id}"
@@ -67,25 +67,25 @@ async def take(body: TakeNote, caller: Writer, transaction: IdempotentTransactio
     return NoteView.model_validate(note)
 
 
-@router.post("/recount", status_code=202, responses=ACCEPTED)
+@router.post("/recount", summary="Count all notes again", status_code=202, responses=ACCEPTED)
 async def recount(caller: Writer, transaction: IdempotentTransaction, response: Response) -> JobView:
     return accepted(await service.begin_recount(transaction, caller.subject), response)
 
 
-@router.get("")
+@router.get("", summary="List your notes, newest first")
 async def list_notes(caller: Reader, connection: Reading, page: PageRequest) -> Page[NoteView]:
     found = await persistence.list_before(connection, caller.subject, page.before, page.fetch_limit)
     return page.of(found, NoteView.model_validate)
 
 
-@router.get("/{note_id}", responses=raises(NoteNotFound))
+@router.get("/{note_id}", summary="Get a note", responses=raises(NoteNotFound))
 async def get(note_id: UUID, caller: Reader, connection: Reading, known: IfNoneMatch) -> NoteView:
     note = await service.get(connection, caller.subject, note_id)
     known.tag(note.version)
     return NoteView.model_validate(note)
 
 
-@router.patch("/{note_id}", responses=raises(NoteNotFound))
+@router.patch("/{note_id}", summary="Change the text of a note", responses=raises(NoteNotFound))
 async def change(note_id: UUID, body: ChangeNote, caller: Writer, transaction: Writing, read: IfMatch) -> NoteView:
     note = await service.change(transaction, caller.subject, note_id, body.text, check=read.check)
     read.tag(note.version)

@@ -1,0 +1,1 @@
+"""Records the payments of orders that another service, `billing`, receives."""

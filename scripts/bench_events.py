@@ -54,7 +54,7 @@ SUBSCRIPTION = subscribe(f"{SERVICE}.things.made.v1", Thing, handle)
 PAYLOAD = ThingMade().model_dump_json().encode()
 # As many as the relay sends.
 HEADERS = {f"ce-attribute-{number}": "a value" for number in range(6)}
-BARE = NewJob("bare", uuid4(), 1, PAYLOAD, 0, is_limited=False, ordering_key=None, request_id="", trace_id="")
+BARE = NewJob("bare", uuid4(), 1, PAYLOAD, 0, is_limited=False, ordering_key=None, request_id="", traceparent="")
 
 
 class Bench:

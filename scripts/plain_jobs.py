@@ -36,7 +36,7 @@ LEFT = "SELECT (SELECT count(*) FROM chassis_jobs), (SELECT count(*) FROM plain_
 INSERT = """
     INSERT INTO plain_jobs (
         handler, message_id, version, payload, priority, is_limited, key, ordering_key, is_waiting,
-        due_at, run_at, request_id, trace_id
+        due_at, run_at, request_id, traceparent
     )
     VALUES ('scripts.write_effect', $1, 1, $2, 0, false, NULL, NULL, false, now(), now(), '', '')
 """

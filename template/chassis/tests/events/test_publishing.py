@@ -139,7 +139,7 @@ def reason_in(logs: Sequence[Mapping[str, object]]) -> str:
     return str(next(entry["reason"] for entry in logs if entry["event"] == "NATS unavailable, events wait"))
 
 
-PUT_BACK = "INSERT INTO chassis_outbox (event_id, kind, payload, request_id, trace_id) VALUES ($1, $2, $3, '', '')"
+PUT_BACK = "INSERT INTO chassis_outbox (event_id, kind, payload, request_id, traceparent) VALUES ($1, $2, $3, '', '')"
 
 
 async def test_an_event_whose_acknowledgement_was_lost_is_stored_once(

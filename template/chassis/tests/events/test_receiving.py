@@ -271,11 +271,11 @@ async def test_a_job_has_the_ids_of_what_caused_its_event(database: Database, bi
     headers = {"ce-id": "1", "ce-source": "/billing", "ce-requestid": "request-1"}
     headers["ce-traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     received = Received.of(headers, b"{}", 1, datetime.now(UTC))
-    assert (received.request_id, received.trace_id) == ("request-1", "0af7651916cd43dd8448eb211c80319c")
+    assert (received.request_id, received.traceparent[3:35]) == ("request-1", "0af7651916cd43dd8448eb211c80319c")
     position = await position_of(database, ON_PAID)
     assert await receive(database, ON_PAID, [received], position) == 1
-    row = await database.fetchrow("SELECT request_id, trace_id, message_id FROM chassis_jobs")
-    assert tuple(row or ()) == (received.request_id, received.trace_id, received.id)
+    row = await database.fetchrow("SELECT request_id, traceparent, message_id FROM chassis_jobs")
+    assert tuple(row or ()) == (received.request_id, received.traceparent, received.id)
 
 
 async def test_of_two_workers_that_receive_the_same_one_changes_nothing(database: Database) -> None:

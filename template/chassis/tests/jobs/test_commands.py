@@ -256,7 +256,7 @@ async def test_a_large_dead_letter_is_put_back_at_once(outbox: Outbox, database:
     more = """
         INSERT INTO chassis_jobs (
             handler, message_id, version, payload, priority, key, is_limited, is_waiting, due_at, run_at, dead_at,
-            request_id, trace_id
+            request_id, traceparent
         )
         SELECT 'notes.explode', gen_random_uuid(), 1, '', 0, n::text, false, false, now(), now(), now() - $1::interval,
             '', ''

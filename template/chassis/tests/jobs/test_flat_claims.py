@@ -20,7 +20,7 @@ MANY = pick(short=50_000, full=1_000_000)
 FILL = """
     INSERT INTO chassis_jobs (
         handler, message_id, version, payload, priority, is_limited, is_waiting, ordering_key, due_at, run_at, dead_at,
-        request_id, trace_id
+        request_id, traceparent
     )
     SELECT 'plain', gen_random_uuid(), 1, '{}', 0, false, false, NULL, now(), now(), NULL::timestamptz, '', ''
     FROM generate_series(1, $1)

@@ -9,6 +9,7 @@ from chassis.jobs import Event, Outbox
 
 from tests.sample.modules.notes.messages import NoteTaken
 
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"
 JOBS = "SELECT handler FROM chassis_jobs ORDER BY handler"
 
 
@@ -42,7 +43,7 @@ async def test_a_message_without_a_handler_makes_no_job(outbox: Outbox, database
 
 
 async def test_the_ids_of_request_and_trace_leave_with_the_job(outbox: Outbox, database: Database) -> None:
-    async with outbox.transaction(Caller("alice", "from-the-caller", "of-the-caller")) as transaction:
+    async with outbox.transaction(Caller("alice", "from-the-caller", PARENT)) as transaction:
         await transaction.publish(NoteTaken(note_id=uuid4()))
-    found = await database.fetch("SELECT DISTINCT request_id, trace_id, version FROM chassis_jobs")
-    assert [tuple(row) for row in found] == [("from-the-caller", "of-the-caller", 1)]
+    found = await database.fetch("SELECT DISTINCT request_id, traceparent, version FROM chassis_jobs")
+    assert [tuple(row) for row in found] == [("from-the-caller", PARENT, 1)]

@@ -85,10 +85,12 @@ async def test_the_log_of_a_job_has_the_ids_of_its_cause(
     outbox: Outbox, database: Database, drain: Drain, logged: Lines
 ) -> None:
     await take(outbox)
-    await database.execute("UPDATE chassis_jobs SET request_id = 'from-the-caller', trace_id = 'of-the-caller'")
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    parent = f"00-{trace}-00f067aa0ba902b7-00"
+    await database.execute("UPDATE chassis_jobs SET request_id = 'from-the-caller', traceparent = $1", parent)
     await drain()
     done = [line for line in logged() if line["event"] == "job done"]
-    assert [(line["request_id"], line["trace_id"]) for line in done] == [("from-the-caller", "of-the-caller")] * 2
+    assert [(line["request_id"], line["trace_id"]) for line in done] == [("from-the-caller", trace)] * 2
 
 
 async def test_a_dead_letter_is_logged_as_an_error(outbox: Outbox, drain: Drain) -> None:

@@ -13,7 +13,9 @@ import asyncpg
 from chassis.data._connect import connect
 from chassis.data._outage import Outage
 from chassis.data._pool import CLOSE_SECONDS, Connection, Lent, Pool
+from chassis.data._traced import TracedLent, statement_span
 from chassis.errors import Unavailable
+from chassis.ops import is_recorded
 from chassis.settings import Settings
 
 # Raised when the server is stopped, restarting, frozen, overloaded, full or read-only, when tables do not exist, change
@@ -48,11 +50,19 @@ NOT_READY_ERRORS = (OSError, Unavailable, asyncpg.PostgresError)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a transaction runs; a job has the ids of the request that caused it, but no principal."""
+    """On whose behalf a transaction runs; a job has the ids of the request that caused it, but no principal.
+
+    What the transaction causes continues the trace of `traceparent` (W3C Trace Context, section 3.2).
+    """
 
     principal: str = ""
     request_id: str = ""
-    trace_id: str = ""
+    traceparent: str = ""
+
+    @property
+    def trace_id(self) -> str:
+        """The id of that trace; empty outside of one."""
+        return self.traceparent[3:35]
 
 
 class TransactionConflict(Unavailable):
@@ -76,7 +86,7 @@ class Loan(AbstractAsyncContextManager[Connection]):
         except Exception as error:  # no name, no route, refused, or a wrong URL: nothing that the caller did
             self._outage.fail(error)
             raise Unavailable from error
-        self._lent = Lent(self._connection)
+        self._lent = TracedLent(self._connection) if is_recorded() else Lent(self._connection)
         if self._is_transaction:
             self._transaction = self._connection.transaction()
             try:
@@ -93,7 +103,8 @@ class Loan(AbstractAsyncContextManager[Connection]):
     ) -> None:
         if self._is_transaction and not isinstance(error, BROKEN):
             try:
-                await (self._transaction.rollback() if error else self._transaction.commit())
+                with statement_span("ROLLBACK" if error else "COMMIT"):
+                    await (self._transaction.rollback() if error else self._transaction.commit())
             except BaseException as failure:
                 self._give_back(failure)
                 raise

@@ -9,7 +9,7 @@ from chassis.jobs import Transaction
 MAX_BYTES = 900_000
 
 INSERT = """
-    INSERT INTO chassis_outbox (event_id, kind, key, payload, request_id, trace_id) VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO chassis_outbox (event_id, kind, key, payload, request_id, traceparent) VALUES ($1, $2, $3, $4, $5, $6)
 """
 
 
@@ -23,6 +23,6 @@ async def announce(transaction: Transaction, event: IntegrationEvent) -> None:
         raise ValueError(f"{event.kind} has {len(payload)} bytes, and an event has at most {MAX_BYTES}")
     caller = transaction.caller
     await transaction.connection.execute(
-        INSERT, uuid7(), event.kind, event.ordering_key, payload, caller.request_id, caller.trace_id
+        INSERT, uuid7(), event.kind, event.ordering_key, payload, caller.request_id, caller.traceparent
     )
     transaction.has_news = True

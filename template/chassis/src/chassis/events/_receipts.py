@@ -39,7 +39,7 @@ RECEIVED_EVENTS = Retention(
 
 # What comes from outside is kept as an id only in this form.
 REQUEST_ID = re.compile(r"[!-~]{1,128}")
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+TRACEPARENT = re.compile(r"([0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}).*")
 ORDERING_KEY = re.compile(r"[ -~]{0,200}")
 
 
@@ -51,7 +51,7 @@ class Received(NamedTuple):
     published_at: datetime
     payload: bytes
     request_id: str
-    trace_id: str
+    traceparent: str
 
     @classmethod
     def of(cls, headers: Mapping[str, str], payload: bytes, position: int, published_at: datetime) -> Self:
@@ -69,14 +69,14 @@ class Received(NamedTuple):
         place = f"{position} {published_at.isoformat()}"
         event_id = attributes.get("id", headers.get("nats-msg-id", place))
         request_id = REQUEST_ID.fullmatch(attributes.get("requestid", ""))
-        trace = TRACEPARENT.fullmatch(attributes.get("traceparent") or headers.get("traceparent", ""))
+        traceparent = TRACEPARENT.fullmatch(attributes.get("traceparent") or headers.get("traceparent", ""))
         return cls(
             message_id_of(attributes.get("source", ""), event_id),
             position,
             published_at,
             payload,
             request_id[0] if request_id else "",
-            trace[1] if trace else "",
+            traceparent[1] if traceparent else "",
         )
 
 
@@ -121,7 +121,7 @@ def _job_of(handler: Handler, event: Received) -> NewJob:
         delivery.concurrency > 0,
         _ordering_key(handler.message, event.payload),
         event.request_id,
-        event.trace_id,
+        event.traceparent,
     )
 
 

@@ -12,7 +12,7 @@ from nats.js.api import Header
 from chassis.data import Database
 from chassis.events._broker import Broker
 from chassis.events._kinds import attributes_of, subject_of
-from chassis.ops import metrics
+from chassis.ops import entry_span, metrics, traceparent
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -24,7 +24,7 @@ LATE_SECONDS = 60.0
 HEADER_SAFE = "!#$&'()*+,-./:;<=>?@[]^_`{|}~"
 
 WAITING = """
-    SELECT id, event_id, kind, key, payload, request_id, trace_id, announced_at
+    SELECT id, event_id, kind, key, payload, request_id, traceparent, announced_at
     FROM chassis_outbox ORDER BY id LIMIT $1
 """
 AGE = "SELECT extract(epoch FROM now() - announced_at)::float FROM chassis_outbox ORDER BY id LIMIT 1"
@@ -65,10 +65,7 @@ class Relay:
             keys.add(row["key"])
         # Not `publish_async`, whose future does not end when the stream refuses an event (nats-py 2.15).
         answers = await asyncio.gather(
-            *(
-                broker.jetstream.publish(self._subject(row["kind"]), row["payload"], headers=self._headers(row))
-                for row in heads
-            ),
+            *(self._publish(broker, row) for row in heads),
             return_exceptions=True,
         )
         stored = [
@@ -81,6 +78,18 @@ class Relay:
             if isinstance(answer, BaseException):
                 raise answer
         return others
+
+    async def _publish(self, broker: Broker, row: Record) -> None:
+        subject = self._subject(row["kind"])
+        attributes = {
+            "messaging.system": "nats",
+            "messaging.operation.name": "publish",
+            "messaging.operation.type": "send",
+            "messaging.destination.name": subject,
+            "messaging.message.id": str(row["event_id"]),
+        }
+        with entry_span(f"publish {subject}", "producer", {"traceparent": row["traceparent"]}, attributes):
+            await broker.jetstream.publish(subject, row["payload"], headers=self._headers(row))
 
     async def observe(self) -> None:
         """Record the age of the oldest event that is not published, and log it if that is late. Raises Unavailable."""
@@ -104,6 +113,6 @@ class Relay:
             headers["ce-partitionkey"] = quote(row["key"], safe=HEADER_SAFE)
         if row["request_id"]:
             headers["ce-requestid"] = row["request_id"]
-        if row["trace_id"]:
-            headers["ce-traceparent"] = f"00-{row['trace_id']}-{row['event_id'].hex[16:]}-00"
+        if current := traceparent():
+            headers["ce-traceparent"] = current
         return headers

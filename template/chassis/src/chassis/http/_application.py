@@ -64,6 +64,8 @@ def create_application(
         **info,
         openapi_url=None,
         redirect_slashes=False,
+        # RequestContextMiddleware makes the span; the framework's would contain paths and messages of errors.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
         servers=[{"url": "/", "description": "Where this document comes from."}],
         middleware=[
             Middleware(RequestContextMiddleware, origins=edge.api_cors_origins),

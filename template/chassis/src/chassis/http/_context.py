@@ -15,7 +15,6 @@ class RequestContext:
     """`principal` is empty until a policy has authenticated the caller, and for anonymous callers."""
 
     request_id: str
-    trace_id: str
     principal: str = ""
     # Added to the response, also to an error.
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])

@@ -1,14 +1,14 @@
 """What every request has: its ids, security headers, access log line, metrics, and a response to unexpected errors."""
 
 import re
-import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from http import HTTPMethod, HTTPStatus
 from time import perf_counter
 from urllib.parse import quote
 
 import structlog
+from opentelemetry.trace import Span
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
@@ -18,14 +18,11 @@ from chassis.http._context import KEY, RequestContext
 from chassis.http._cors import fields_for
 from chassis.http._problems import problem
 from chassis.http._routes import Routes
-from chassis.ops import metrics, principal, request_id, trace_id
+from chassis.ops import entry_span, fail, metrics, principal, request_id
 
 log = structlog.stdlib.get_logger(__name__)
 
 METHODS = frozenset(HTTPMethod)
-# A later version may add fields; ids of only zeros and version ff are invalid.
-TRACEPARENT = re.compile(r"(?!ff|00.{53}-)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-
 SAFE = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "cross-origin-resource-policy": "same-origin",
@@ -44,11 +41,13 @@ def _choose_request_id(scope: Scope) -> str:
     return offered if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", offered) else str(uuid7())
 
 
-def _choose_trace_id(scope: Scope) -> str:
-    """Continue the caller's trace (W3C Trace Context, section 3.2.2), else start one."""
-    offered = Headers(scope=scope).getlist("traceparent")
-    found = TRACEPARENT.fullmatch(offered[0]) if len(offered) == 1 else None
-    return found[1] if found else secrets.token_hex(16)
+def _parents(scope: Scope) -> Mapping[str, str]:
+    """Return the headers of the caller's trace; of several traceparents none counts (W3C Trace Context, 3.2.1)."""
+    headers = Headers(scope=scope)
+    parents = headers.getlist("traceparent")
+    return (
+        {"traceparent": parents[0], "tracestate": ",".join(headers.getlist("tracestate"))} if len(parents) == 1 else {}
+    )
 
 
 class RequestContextMiddleware:
@@ -62,13 +61,13 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = RequestContext(_choose_request_id(scope), _choose_trace_id(scope))
-        token, trace = request_id.set(context.request_id), trace_id.set(context.trace_id)
+        context = RequestContext(_choose_request_id(scope))
+        token = request_id.set(context.request_id)
         principal.set("")
         method, scope = scope["method"], _as_get(scope)
         scope[KEY] = context
         started = perf_counter()
-        status = 0
+        status, failure = 0, ""
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -83,18 +82,20 @@ class RequestContextMiddleware:
                 message = {**message, "body": b""}
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_headers)
-        except Exception:
-            log.exception("request failed")
-            if status:
-                raise
-            fields = fields_for(Headers(scope=scope).get("origin", ""), self._origins)
-            await problem(Error(), headers=fields)(scope, receive, send_with_headers)
-        finally:
-            _record(scope, method, status, perf_counter() - started)
-            request_id.reset(token)
-            trace_id.reset(trace)
+        with entry_span(method, "server", _parents(scope)) as span:
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except Exception as error:
+                failure = type(error).__qualname__
+                log.exception("request failed")
+                if status:
+                    raise
+                fields = fields_for(Headers(scope=scope).get("origin", ""), self._origins)
+                await problem(Error(), headers=fields)(scope, receive, send_with_headers)
+            finally:
+                _record(scope, method, status, perf_counter() - started)
+                _describe(span, scope, method, status, failure)
+                request_id.reset(token)
 
     def _secure(self, headers: list[tuple[bytes, bytes]], scope: Scope, status: int) -> None:
         """Add the security headers that the route has not set itself."""
@@ -116,6 +117,26 @@ def _as_get(scope: Scope) -> Scope:
         return scope
     routes: Routes = scope["app"].state.routes
     return scope if "HEAD" in routes.methods_at(scope["path"]) else {**scope, "method": "GET"}
+
+
+def _describe(span: Span, scope: Scope, method: str, status: int, failure: str) -> None:
+    """Name the span after the route, by the semantic conventions for HTTP servers; its path may contain a secret."""
+    if not span.is_recording():
+        return
+    routes: Routes = scope["app"].state.routes
+    route = routes.template_of(scope)
+    span.update_name(f"{method} {route}")
+    span.set_attributes(
+        {
+            "http.request.method": method,
+            "http.response.status_code": status,
+            "http.route": route,
+            "network.protocol.version": scope["http_version"],
+            "url.scheme": scope["scheme"],
+        }
+    )
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or failure:
+        fail(span, failure or str(status))
 
 
 def _record(scope: Scope, method: str, status: int, seconds: float) -> None:

@@ -8,6 +8,7 @@ from chassis.data import Caller, Connection, Database, TransactionConflict
 from chassis.http._context import context_of
 from chassis.http._openapi import documented, raises
 from chassis.jobs import Outbox, Transaction
+from chassis.ops import traceparent
 
 
 async def _reading(request: Request) -> Connection:
@@ -20,7 +21,7 @@ async def open_transaction(request: Request) -> Transaction:
     """Open the transaction of a request, which its route commits before the response is sent."""
     outbox: Outbox = request.app.state.outbox
     context = context_of(request.scope)
-    caller = Caller(context.principal, context.request_id, context.trace_id)
+    caller = Caller(context.principal, context.request_id, traceparent())
     return await context.opened.enter_async_context(outbox.transaction(caller))
 
 

@@ -46,7 +46,7 @@ _UPDATE = """
         is_alone = $4 AND (SELECT count(*) FROM chosen) = 1
     WHERE id = ANY(ARRAY(SELECT id FROM chosen))
     RETURNING id, claim, handler, message_id, version, payload, priority, attempt, crashes, is_alone, ordering_key,
-        request_id, trace_id
+        request_id, traceparent, errors -> -1 ->> 'traceparent'
 """
 
 

@@ -32,7 +32,8 @@ LIST = f"""
 
 GET = f"""
     SELECT id, handler, {_STATUS} AS status, message_id, version, attempt, priority, key, ordering_key, is_waiting,
-        created_at, due_at, run_at, dead_at, worker, request_id, trace_id, payload, errors
+        created_at, due_at, run_at, dead_at, worker, request_id, substr(traceparent, 4, 32) AS trace_id,
+        payload, errors
     FROM chassis_jobs WHERE id = $1
 """  # noqa: S608  # made of constants
 

@@ -17,11 +17,11 @@ type Begin = Callable[[Caller], AbstractAsyncContextManager[Transaction]]
 class Job:
     """One attempt at a job, for a handler that is called outside of a transaction and opens those it needs."""
 
-    def __init__(self, begin: Begin, claimed: Claimed) -> None:
+    def __init__(self, begin: Begin, claimed: Claimed, caller: Caller) -> None:
         self.attempt = claimed.attempt
         self.name = claimed.handler
         self.message_id = claimed.message_id
-        self.caller = claimed.caller
+        self.caller = caller
         self._begin = begin
         self._claimed = claimed
         self._keys: set[str] = set()

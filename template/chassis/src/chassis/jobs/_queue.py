@@ -12,7 +12,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from chassis.data import Caller, Connection, Database
+from chassis.data import Connection, Database
 from chassis.jobs._claims import CLAIM, CLAIM_LIMITED, IDLE, MARKS, RENEW
 from chassis.jobs._messages import PRIORITIES
 from chassis.jobs._ordering import LOCK, advance
@@ -70,12 +70,9 @@ class Claimed(NamedTuple):
     is_alone: bool
     ordering_key: str | None
     request_id: str
-    trace_id: str
-
-    @property
-    def caller(self) -> Caller:
-        """The ids of the request that caused the job."""
-        return Caller(request_id=self.request_id, trace_id=self.trace_id)
+    # The span that caused the job, and that of the last attempt which failed.
+    traceparent: str
+    failed_traceparent: str | None
 
 
 class Failure(NamedTuple):
@@ -85,6 +82,7 @@ class Failure(NamedTuple):
     type: str
     message: str
     traceback: str = ""
+    traceparent: str = ""
 
     def as_json(self) -> str:
         """Write it as jsonb accepts it, without NUL and halves of surrogate pairs, and with a bounded length."""

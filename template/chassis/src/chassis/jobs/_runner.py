@@ -3,25 +3,26 @@
 import asyncio
 import random
 import traceback
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from time import perf_counter
 from typing import cast
 
 import structlog
 
+from chassis.data import Caller
 from chassis.jobs._ends import Ends
 from chassis.jobs._handlers import Handler, Job
 from chassis.jobs._messages import Payload, Unreadable, read_payload
 from chassis.jobs._outbox import Outbox
 from chassis.jobs._queue import Claimed, ClaimLost, Failure, complete
 from chassis.jobs._transactions import Transaction
-from chassis.ops import metrics, request_id, trace_id
+from chassis.ops import entry_span, fail, metrics, request_id, traceparent
 
 log = structlog.stdlib.get_logger(__name__)
 
 OUTCOMES = ("dead_lettered", "done", "interrupted", "lost", "snoozed", "retried")
+FAILED = ("dead_lettered", "lost", "retried")
 BACKOFF_SECONDS = 1.0
 BACKOFF_LIMIT_SECONDS = 300.0
 AT_ONCE = timedelta(0)
@@ -60,39 +61,61 @@ class Runner:
     async def run(self, claimed: Claimed) -> str:
         """Run the handler once, end the claim and return the outcome; nothing that the handler raises is raised."""
         started = perf_counter()
-        with _ids_of(claimed):
-            try:
-                await self._attempt(claimed)
-            except GeneratorExit:  # there is no event loop any more
-                raise
-            except BaseException as error:  # noqa: BLE001  # a SystemExit, too, is a failure of this job alone
-                outcome = await self._fail(claimed, error)
-            else:
-                outcome = "done"
-                log.info("job done", job=claimed.handler, attempt=claimed.attempt)
+        request = request_id.set(claimed.request_id)
+        try:
+            outcome = await self._run(claimed)
+        finally:
+            request_id.reset(request)
         self._outcomes[outcome].inc()
         self._seconds.observe(perf_counter() - started)
         return outcome
 
-    async def _attempt(self, claimed: Claimed) -> None:
+    async def _run(self, claimed: Claimed) -> str:
+        job, attempt = claimed.handler, claimed.attempt
+        attributes: dict[str, str | int] = {
+            "messaging.system": "chassis",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": job,
+            "messaging.message.id": str(claimed.message_id),
+            "chassis.job.attempt": attempt,
+        }
+        links = [claimed.failed_traceparent] if claimed.failed_traceparent else []
+        parents = {"traceparent": claimed.traceparent}
+        with entry_span(f"process {job}", "consumer", parents, attributes, links) as span:
+            try:
+                await self._attempt(claimed, Caller(request_id=claimed.request_id, traceparent=traceparent()))
+            except GeneratorExit:  # there is no event loop any more
+                raise
+            except BaseException as error:  # noqa: BLE001  # a SystemExit, too, is a failure of this job alone
+                outcome = await self._fail(claimed, error)
+                if outcome in FAILED:
+                    fail(span, error)
+            else:
+                outcome = "done"
+                log.info("job done", job=job, attempt=attempt)
+            span.set_attribute("chassis.job.outcome", outcome)
+        return outcome
+
+    async def _attempt(self, claimed: Claimed, caller: Caller) -> None:
         if claimed.attempt > self._max_attempts:
             raise AttemptsExhausted(f"none of {self._max_attempts} attempts came to an end")
         message = read_payload(self._handler.message, claimed.payload, claimed.version)
         if self._handler.without_transaction:
-            await self._run_without_transaction(message, claimed)
+            await self._run_without_transaction(message, claimed, caller)
         else:
-            await self._run_in_transaction(message, claimed)
+            await self._run_in_transaction(message, claimed, caller)
 
-    async def _run_in_transaction(self, message: Payload, claimed: Claimed) -> None:
+    async def _run_in_transaction(self, message: Payload, claimed: Claimed, caller: Caller) -> None:
         run = cast("Callable[[Payload, Transaction], Awaitable[None]]", self._handler.run)
-        async with self._deadline(), self._outbox.transaction(claimed.caller) as transaction:
+        async with self._deadline(), self._outbox.transaction(caller) as transaction:
             await run(message, transaction)
             await complete(transaction.connection, claimed)
 
-    async def _run_without_transaction(self, message: Payload, claimed: Claimed) -> None:
+    async def _run_without_transaction(self, message: Payload, claimed: Claimed, caller: Caller) -> None:
         run = cast("Callable[[Payload, Job], Awaitable[None]]", self._handler.run)
         async with self._deadline():
-            await run(message, Job(self._outbox.transaction, claimed))
+            await run(message, Job(self._outbox.transaction, claimed, caller))
         await self._ends.complete(claimed)
 
     def _deadline(self) -> asyncio.Timeout:
@@ -110,7 +133,8 @@ class Runner:
         if snooze := _find(error, Snooze):
             await self._ends.release(claimed, snooze.delay)
             return "snoozed"
-        failure = Failure(attempt, type(error).__name__, str(error), "".join(traceback.format_exception(error)))
+        trace = "".join(traceback.format_exception(error))
+        failure = Failure(attempt, type(error).__name__, str(error), trace, traceparent())
         if isinstance(error, Unreadable) or attempt >= self._max_attempts:
             log.error("job dead-lettered", job=job, attempt=attempt, exc_info=error)
             await self._ends.dead_letter(claimed, failure)
@@ -125,14 +149,3 @@ def _find[E: Exception](error: BaseException, kind: type[E]) -> E | None:
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, (_find(each, kind) for each in error.exceptions)), None)
     return error if isinstance(error, kind) else None
-
-
-@contextmanager
-def _ids_of(claimed: Claimed) -> Generator[None]:
-    """Give log lines the ids of the request that caused the job."""
-    tokens = [(request_id, request_id.set(claimed.request_id)), (trace_id, trace_id.set(claimed.trace_id))]
-    try:
-        yield
-    finally:
-        for variable, token in tokens:
-            variable.reset(token)

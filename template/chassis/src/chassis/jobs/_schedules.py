@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 import structlog
 from croniter import CroniterError, croniter
 
+from chassis.data import Caller
 from chassis.errors import Unavailable
 from chassis.jobs._messages import Task
 from chassis.jobs._outbox import Outbox
+from chassis.ops import entry_span, traceparent
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -76,6 +78,8 @@ async def tick(outbox: Outbox, schedule: Schedule) -> None:
         if row is None or not (row["is_due"] or row["has_changed"]):
             return
         if row["is_due"] and not row["has_changed"]:
-            await transaction.publish(schedule.task())
-            log.info("schedule ticked", schedule=schedule.name)
+            with entry_span(f"tick {schedule.name}", "producer", {}):
+                transaction.caller = Caller(traceparent=traceparent())
+                await transaction.publish(schedule.task())
+                log.info("schedule ticked", schedule=schedule.name)
         await transaction.connection.execute(SET, schedule.name, schedule.expression, schedule.after(row["now"]))

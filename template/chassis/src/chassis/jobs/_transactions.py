@@ -14,17 +14,17 @@ NOW = timedelta(0)
 # A job that is there already, by its message or by its key, is left as it is. Ids are in the order of the arrays.
 _INTO = """
     INSERT INTO chassis_jobs (
-        handler, message_id, version, payload, priority, is_limited, ordering_key, request_id, trace_id,
+        handler, message_id, version, payload, priority, is_limited, ordering_key, request_id, traceparent,
         key, is_waiting, due_at, run_at
     )
 """
 INSERT = f"""
     {_INTO}
-    SELECT handler, message_id, version, payload, priority, is_limited, ordering_key, request_id, trace_id,
+    SELECT handler, message_id, version, payload, priority, is_limited, ordering_key, request_id, traceparent,
         $10, ordering_key IS NOT NULL, now() + $11, now() + $11
     FROM unnest($1::text[], $2::uuid[], $3::int[], $4::bytea[], $5::smallint[], $6::bool[], $7::text[], $8::text[],
         $9::text[])
-        AS job (handler, message_id, version, payload, priority, is_limited, ordering_key, request_id, trace_id)
+        AS job (handler, message_id, version, payload, priority, is_limited, ordering_key, request_id, traceparent)
     ON CONFLICT DO NOTHING RETURNING handler, ordering_key
 """  # noqa: S608  # made of constants
 # Arrays cost twice as much as values, and a new connection several statements to learn about their types.
@@ -47,7 +47,7 @@ class NewJob(NamedTuple):
     is_limited: bool
     ordering_key: str | None
     request_id: str
-    trace_id: str
+    traceparent: str
 
 
 async def insert(connection: Connection, jobs: Sequence[NewJob], delay: timedelta = NOW, key: str | None = None) -> int:
@@ -98,7 +98,7 @@ class Transaction:
                 message.delivery.concurrency > 0,
                 message.ordering_key,
                 self.caller.request_id,
-                self.caller.trace_id,
+                self.caller.traceparent,
             )
             for message in messages
             for name in self._jobs.get(type(message), ())

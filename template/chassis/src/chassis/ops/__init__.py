@@ -2,17 +2,28 @@
 
 from chassis.ops import _metrics as metrics
 from chassis.ops._health import create_operations
-from chassis.ops._logs import configure_logs, principal, request_id, trace_id
+from chassis.ops._logs import configure_logs, principal, request_id
 from chassis.ops._processes import Commands, run, stop_on_signals
+from chassis.ops._telemetry import TelemetrySettings, recording
+from chassis.ops._tracing import entry_span, fail, inject, is_recorded, span, span_id, trace_id, traceparent
 
 __all__ = [
     "Commands",
+    "TelemetrySettings",
     "configure_logs",
     "create_operations",
+    "entry_span",
+    "fail",
+    "inject",
+    "is_recorded",
     "metrics",
     "principal",
+    "recording",
     "request_id",
     "run",
+    "span",
+    "span_id",
     "stop_on_signals",
     "trace_id",
+    "traceparent",
 ]

@@ -10,23 +10,22 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from chassis.ops._tracing import span_id, trace_id
 from chassis.settings import Settings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-# The trace-id of W3C Trace Context, which a request shares with everything it causes, across services.
-trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 # The principal of the request; empty when it is anonymous.
 principal: ContextVar[str] = ContextVar("principal", default="")
 
 
 # In development: the columns of a line, those of its caller, what it leaves out, and the colors of a terminal.
 COLUMNS, CALLER_COLUMNS = 110, 20
-LEFT_OUT = ("client", "logger", "request_id", "route", "trace_id")
+LEFT_OUT = ("client", "logger", "request_id", "route", "span_id", "trace_id")
 COLORS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 
 
 def _add_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    for variable in (request_id, trace_id, principal):
+    for variable in (request_id, trace_id, span_id, principal):
         if current := variable.get():
             event[variable.name] = current
     return event

@@ -19,7 +19,7 @@ import httpx
 import structlog
 
 from chassis.errors import Unavailable
-from chassis.ops import metrics, request_id
+from chassis.ops import fail, inject, metrics, request_id, span
 from chassis.outbound._addresses import PublicTransport, TargetRefused
 from chassis.outbound._breaker import CircuitBreaker, CircuitOpen
 from chassis.settings import HttpClientSettings, load
@@ -33,6 +33,7 @@ RETRY_BUDGET = 10.0
 RETRY_SHARE = 0.1
 FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 10.0
+PORTS = {"http": 80, "https": 443}
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 
@@ -159,17 +160,31 @@ class HttpClient:
         """Send once; a timeout counts as a failure for the circuit breaker as well."""
         try:
             async with asyncio.timeout(deadline - perf_counter()):
-                answer = await self._open().send(request, stream=True)
-                try:
-                    body = await self._read(answer)
-                finally:
-                    await answer.aclose()
+                answer, body = await self._exchange(request)
         except (httpx.TransportError, TimeoutError) as error:
             raise _Failed(reason_of(error)) from None
         if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error:
             wait = answer.headers.get("retry-after", "")  # a date is ignored: the back-off applies
             raise _Failed(str(answer.status_code), float(wait) if wait.isascii() and wait.isdigit() else 0)
         return httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
+
+    async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        attributes: dict[str, str | int] = {
+            "http.request.method": request.method,
+            "peer.service": self._name,
+            "server.address": request.url.host,
+            "server.port": request.url.port or PORTS[request.url.scheme],
+        }
+        with span(request.method, "client", attributes) as sending:
+            inject(request.headers)
+            answer = await self._open().send(request, stream=True)
+            sending.set_attribute("http.response.status_code", answer.status_code)
+            if answer.is_error:
+                fail(sending, str(answer.status_code))
+            try:
+                return answer, await self._read(answer)
+            finally:
+                await answer.aclose()
 
     async def _read(self, answer: httpx.Response) -> bytes:
         if answer.headers.get("content-encoding", "identity") != "identity":

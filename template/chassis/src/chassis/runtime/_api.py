@@ -19,6 +19,7 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
     api = service.create_api(docs=settings.api_docs, edge=edge)
     api.state.signing_keys = [key.get_secret_value() for key in load(ApiSecrets).signing_keys]
     async with (
+        service.recording("api"),
         open_database(settings) as database,
         open_limits(settings) as api.state.limits,
         closing_clients(),

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from uuid import uuid4
 
 import chassis
 from chassis.data import Database
 from chassis.http import Application, create_application, tracked_jobs
 from chassis.identity import Authenticate, Authentication, allow_anonymous
 from chassis.jobs import TrackedTask, Transport
+from chassis.ops import TelemetrySettings, recording
 from chassis.runtime._modules import Module, ModuleError, check, discover, handlers_of, load_module, subscriptions_of
 from chassis.settings import ApiSecrets, EdgeSettings, EnvironmentSettings, HttpClientSettings, Settings, load
 
@@ -62,7 +64,13 @@ class ServiceDefinition:
         return self._settings_with(self.modules)
 
     def _settings_with(self, modules: Sequence[Module]) -> Sequence[type[EnvironmentSettings]]:
-        kinds: list[type[EnvironmentSettings]] = [Settings, ApiSecrets, EdgeSettings, HttpClientSettings]
+        kinds: list[type[EnvironmentSettings]] = [
+            Settings,
+            ApiSecrets,
+            EdgeSettings,
+            HttpClientSettings,
+            TelemetrySettings,
+        ]
         kinds += self.auth.settings if self.auth else ()
         kinds += self.events.settings if self.events else ()
         return [*kinds, *(module.settings for module in modules if module.settings)]
@@ -74,6 +82,17 @@ class ServiceDefinition:
             routers.append(tracked_jobs)
         info = {"title": self.title, "description": self.description, "version": self.version}
         return create_application(info, routers, self.auth, edge or load(EdgeSettings), docs=docs)
+
+    def recording(self, process: str) -> AbstractAsyncContextManager[None]:
+        """Export the spans of a process."""
+        return recording(
+            {
+                "service.name": self.name,
+                "service.version": self.version,
+                "service.instance.id": str(uuid4()),
+                "chassis.process": process,
+            }
+        )
 
     def authenticating(self, database: Database) -> AbstractAsyncContextManager[Authenticate]:
         """Start the authentication for the lifetime of a process."""

@@ -20,6 +20,7 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
     # One leads, one publishes, and one receives for each subscription.
     connections = max_connections(settings, beside=2 + len(subscriptions) if events else 0)
     async with (
+        service.recording("worker"),
         open_database(settings, connections) as database,
         closing_clients(),
         events.open(service.name, database, subscriptions) if events else nullcontext() as beside,

@@ -16,7 +16,7 @@ STATEMENTS = (
         key text,
         payload bytea NOT NULL,
         request_id text NOT NULL,
-        trace_id text NOT NULL,
+        traceparent text NOT NULL,
         announced_at timestamptz NOT NULL DEFAULT now()
     ) WITH (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)
     """,

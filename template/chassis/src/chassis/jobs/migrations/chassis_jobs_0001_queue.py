@@ -19,7 +19,7 @@ JOBS = """
         key text,
         ordering_key text,
         request_id text NOT NULL,
-        trace_id text NOT NULL,
+        traceparent text NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now(),
         due_at timestamptz NOT NULL,
         run_at timestamptz NOT NULL,

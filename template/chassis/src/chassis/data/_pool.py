@@ -7,6 +7,7 @@ a short transaction.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -65,7 +66,7 @@ class Pool:
         except BaseException:
             self._places.release()
             raise
-        self._lent[session] = asyncio.get_running_loop().time()
+        self._lent[session] = monotonic()
         return session
 
     def _take(self) -> Connection | None:
@@ -87,13 +88,13 @@ class Pool:
         if session.is_closed() or session.is_in_transaction():
             session.terminate()
         else:
-            self._free.append((asyncio.get_running_loop().time(), session))
+            self._free.append((monotonic(), session))
         self._places.release()
 
     async def _close_unused(self) -> None:
         while True:
             await asyncio.sleep(UNUSED_SECONDS / 3)
-            since = asyncio.get_running_loop().time() - UNUSED_SECONDS
+            since = monotonic() - UNUSED_SECONDS
             while self._free and self._free[0][0] < since:
                 with suppress(Exception):  # it is lost
                     await self._free.pop(0)[1].close(timeout=CLOSE_SECONDS)

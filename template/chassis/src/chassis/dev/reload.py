@@ -11,6 +11,7 @@ from socket import socket
 import watchfiles
 
 from chassis.dev.project import project_folder
+from chassis.dev.traces import collecting
 from chassis.http._server import INHERITED
 from chassis.ops import stop_on_signals
 from chassis.settings import Settings
@@ -21,8 +22,13 @@ BRIEF = {"SHUTDOWN_TIMEOUT": "1"}
 
 async def run(settings: Settings, ports: Mapping[str, socket]) -> int:
     """Run on these sockets until SIGINT or SIGTERM. Answers 0."""
+    async with collecting() as traces:
+        return await _run(settings, ports, traces)
+
+
+async def _run(settings: Settings, ports: Mapping[str, socket], traces: str) -> int:
     stop = stop_on_signals()
-    _print_addresses(settings)
+    _print_addresses(settings, traces)
     chassis = project_folder() / "chassis" / "src"
     sources = [folder for folder in (project_folder() / "src", chassis) if folder.is_dir()]
     # Its event may also be one of trio, whose types are not here.
@@ -107,7 +113,7 @@ async def _end(process: Process | None) -> None:
         await process.wait()
 
 
-def _print_addresses(settings: Settings) -> None:
+def _print_addresses(settings: Settings, traces: str) -> None:
     api, operations, worker = (
         f"http://127.0.0.1:{port}"
         for port in (settings.api_port, settings.api_operations_port, settings.worker_operations_port)
@@ -115,5 +121,7 @@ def _print_addresses(settings: Settings) -> None:
     print(f"API       {api}/docs")
     print(f"Health    {operations}/readyz  {worker}/readyz")
     print(f"Metrics   {operations}/metrics  {worker}/metrics")
+    if traces:
+        print(f"Traces    {traces}")
     print("Database  uv run just db")
     print("Ctrl-C ends all of it.", flush=True)

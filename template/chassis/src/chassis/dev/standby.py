@@ -9,7 +9,13 @@ from chassis.dev.project import service
 
 def main() -> None:
     """Run the command on standard input, or end with it."""
-    for module in ("chassis.runtime._api", "chassis.runtime._worker", "chassis.identity.oidc", "uvloop"):
+    for module in (
+        "chassis.runtime._api",
+        "chassis.runtime._worker",
+        "chassis.identity.oidc",
+        "chassis.ops._export",
+        "uvloop",
+    ):
         with suppress(ImportError):  # an extra, or another platform
             importlib.import_module(module)
     if command := sys.stdin.readline().strip():

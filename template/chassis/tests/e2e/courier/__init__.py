@@ -1,0 +1,1 @@
+"""A module that tells another service of each note."""

@@ -39,7 +39,7 @@ async def is_published(database: Database) -> bool:
 async def test_an_event_is_published_as_a_cloud_event(
     database: Database, operator: JetStreamContext, running: Running
 ) -> None:
-    caller = Caller("alice", "request-1", "0af7651916cd43dd8448eb211c80319c")
+    caller = Caller("alice", "request-1", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-00")
     before = datetime.now(UTC)
     async with Outbox(database, []).transaction(caller) as transaction:
         await announce(transaction, SampleTaken(text="tea", of="it"))

@@ -1,6 +1,7 @@
 """A tick queues its task once, whatever happens to the worker that saw it."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -94,3 +95,13 @@ async def test_an_error_in_one_schedule_leaves_the_others_alone(outbox: Outbox, 
         await tick_all(outbox, [never, FIVE_MINUTES])
     assert [entry["event"] for entry in logs] == ["schedule failed"]
     assert await due_in(database) <= timedelta(minutes=5)
+
+
+async def test_a_tick_begins_a_trace_of_its_own(outbox: Outbox, database: Database) -> None:
+    await tick(outbox, FIVE_MINUTES)
+    traces: set[str] = set()
+    for _ in range(2):
+        await database.execute(DUE, timedelta(0))
+        await tick(outbox, FIVE_MINUTES)
+        traces |= {row["traceparent"] for row in await database.fetch("DELETE FROM chassis_jobs RETURNING traceparent")}
+    assert len({parent[3:35] for parent in traces if re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-0[02]", parent)}) == 2

@@ -5,6 +5,7 @@ Each imports what it needs.
 
 import argparse
 import asyncio
+import logging
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -135,9 +136,13 @@ def _without_database(name: str, arguments: Sequence[str]) -> None:
 
 
 def _dev(url: str) -> int:
+    import structlog
+
     from chassis.dev import ports, reload
     from chassis.settings import Settings, load
 
+    # The processes log for themselves.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     settings = load(Settings)
     opened = ports.open_ports(settings)
     _command("migrate", url)

@@ -1,13 +1,11 @@
 """The last traces of development: takes spans from both processes by OTLP, and shows them on a page."""
 
-import logging
 import os
 import socket
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
-import structlog
 from google.protobuf.message import DecodeError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -75,8 +73,6 @@ async def collecting() -> AsyncGenerator[str]:
     url = f"http://127.0.0.1:{port}"
     for name, value in {**VARIABLES, "OTEL_EXPORTER_OTLP_ENDPOINT": url}.items():
         os.environ.setdefault(name, value)
-    # The server would say that it listens.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     async with serving(Traces().application(), ("127.0.0.1", port), 1, ("", "")):
         yield url
 

@@ -15,6 +15,7 @@ from chassis.http._application import RouteInvalid
 from chassis.identity.api_keys import api_keys
 from chassis.identity.oidc import oidc
 from chassis.jobs import cron
+from chassis.ops import TelemetrySettings
 from chassis.runtime import Module, ModuleError, Service, handlers_of, load_module, schedules_of, subscriptions_of
 from chassis.runtime._modules import check, discover
 from chassis.settings import ApiSecrets, EdgeSettings, HttpClientSettings, Settings
@@ -126,7 +127,7 @@ def test_a_service_has_the_migrations_of_its_rooms_its_authentication_and_its_mo
 def test_a_service_has_the_settings_of_its_rooms_its_authentication_its_events_and_its_modules(
     service: Service,
 ) -> None:
-    own = [Settings, ApiSecrets, EdgeSettings, HttpClientSettings]
+    own = [Settings, ApiSecrets, EdgeSettings, HttpClientSettings, TelemetrySettings]
     assert service.settings == [*own, *oidc.settings, *nats.settings, settings.Settings]
     assert replace(service, auth=None, events=None).settings == [*own, settings.Settings]
 

@@ -24,7 +24,9 @@ def output(monkeypatch: pytest.MonkeyPatch) -> Generator[io.StringIO]:
     monkeypatch.setattr(sys, "stdout", output)
     root = logging.getLogger()
     handlers, level, configuration = root.handlers, root.level, structlog.get_config()
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     yield output
+    logging.captureWarnings(capture=False)
     root.handlers = handlers
     root.setLevel(level)
     structlog.configure(**configuration)

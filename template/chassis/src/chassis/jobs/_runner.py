@@ -17,7 +17,7 @@ from chassis.jobs._messages import Payload, Unreadable, read_payload
 from chassis.jobs._outbox import Outbox
 from chassis.jobs._queue import Claimed, ClaimLost, Failure, complete
 from chassis.jobs._transactions import Transaction
-from chassis.ops import metrics, request_id, trace_id
+from chassis.ops import job_id, message_id, metrics, request_id, trace_id
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -129,8 +129,14 @@ def _find[E: Exception](error: BaseException, kind: type[E]) -> E | None:
 
 @contextmanager
 def _ids_of(claimed: Claimed) -> Generator[None]:
-    """Give log lines the ids of the request that caused the job."""
-    tokens = [(request_id, request_id.set(claimed.request_id)), (trace_id, trace_id.set(claimed.trace_id))]
+    """Give log lines the ids of the job and of the request that caused it."""
+    ids = {
+        job_id: str(claimed.id),
+        message_id: str(claimed.message_id),
+        request_id: claimed.request_id,
+        trace_id: claimed.trace_id,
+    }
+    tokens = [(variable, variable.set(value)) for variable, value in ids.items()]
     try:
         yield
     finally:

@@ -1,0 +1,109 @@
+"""Removes secrets from what a process says, by the names of fields and by the forms that secrets have.
+
+Text comes from callers and from other services, so no pattern may take more than linear time.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+MASK = "***"
+
+_NAMES = (
+    r"(?:authorization|cookie|passw(?:or)?d|passphrase|pwd|secret|token|session|credential|signature|jwt|dsn"
+    r"|(?:api|access|private|signing|account|idempotency)[_-]?key)"
+)
+_NAME = re.compile(_NAMES)
+# What stands between a name and its value: in `name=value`, `Name: value`, JSON, and the repr of a dict or of pairs.
+_IS = r"(?:\\{0,8}[\"']\s{0,8}[:,]\s{0,8}b?|\s{0,8}=\s{0,8}b?|:\s{1,8}b?)"
+_QUOTED = r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|\\{1,8}[\"'][^\"'\\]*+(?:\\{1,8}[\"'])?"
+_SCHEME = r"(?:(?:basic|bearer|digest|token)\s{1,8})?"
+_WORD = rf"{_SCHEME}(?!None\b|null\b)(?:[^\s\"'&\\]|\\(?![\"']))++"
+_FIELD = re.compile(rf"({_NAMES}\w{{0,32}}{_IS})(?:{_QUOTED}|{_WORD})", re.IGNORECASE | re.DOTALL)
+_FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY.*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
+    # The user and the password of a URL; with the user alone, as in https://token@host, that is the secret.
+    (re.compile(r"://[^\s/?#\"'<>\\]*@"), f"://{MASK}@"),
+    # A whole header field, whose value has spaces.
+    (re.compile(r"(?m)^((?:proxy-)?authorization|(?:set-)?cookie):.*+", re.IGNORECASE), rf"\1: {MASK}"),
+    (_FIELD, rf"\1{MASK}"),
+    (re.compile(r"\b(bearer|basic)\s{1,8}[\w.~+/=-]{8,}+", re.IGNORECASE), rf"\1 {MASK}"),
+    (re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w.-]*+"), MASK),  # a JSON Web Token
+    (re.compile(r"key_([a-z0-9]{12})_[\w-]{43}"), rf"key_\1_{MASK}"),  # of `chassis.identity.api_keys`
+    # Of GitHub, GitLab, Slack, Stripe, OpenAI, Google, npm, PyPI, Hugging Face, SendGrid and AWS.
+    (
+        re.compile(
+            r"(?<![A-Za-z0-9])(?:gh[oprsu]_|github_pat_|glpat-|xox[a-z]-|xapp-|[prs]k_(?:live|test)_|whsec_|sk-|AIza"
+            r"|npm_|pypi-|hf_|SG\.)[\w.-]{16,}+|(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{16}"
+        ),
+        MASK,
+    ),
+    # What the messages of pydantic and of PostgreSQL quote.
+    (re.compile(r"input_value=.{0,256}?, input_type="), f"input_value={MASK}, input_type="),
+    (re.compile(r"(Failing row contains |Key \([^()\n]{0,256}\)=)\(.*+"), rf"\1({MASK})"),
+)
+# In lower case; text without any of them has no secret that the patterns above would find.
+_MARKS = re.compile(
+    r"authoriz|cookie|passw|passphrase|pwd|secret|token|session|credential|signature|jwt|dsn|key"
+    r"|-----begin|://|bearer|basic|eyj|gh[oprsu]_|github_pat|glpat-|xox|xapp-|k_live|k_test|whsec|sk-|aiza"
+    r"|npm_|pypi-|hf_|sg\.|a[ks]ia|input_value|failing row"
+)
+_PLAIN = frozenset({int, float, bool, type(None)})
+
+
+@lru_cache(1024)
+def is_secret(name: str) -> bool:
+    """Tell whether a field of this name has a secret."""
+    return _NAME.search(name.lower()) is not None
+
+
+def has_marks(text: str) -> bool:
+    """Tell quickly whether a text may have a secret."""
+    return _MARKS.search(text.lower()) is not None
+
+
+def may_reveal(fields: Mapping[str, object], known: frozenset[str]) -> bool:
+    """Tell quickly whether fields may have a secret; the values of `known` ones are trusted."""
+    texts: list[str] = []
+    for name, value in fields.items():
+        if name in known:
+            continue
+        if type(value) is str:
+            texts.append(value)
+        elif type(value) not in _PLAIN:
+            return True
+        if is_secret(name):
+            return True
+    return has_marks(" ".join(texts))
+
+
+def redact(text: str) -> str:
+    """Replace the secrets in a text."""
+    if has_marks(text):
+        for pattern, replacement in _FORMS:
+            text = pattern.sub(replacement, text)
+    return text
+
+
+def redact_all[T](value: T) -> T:
+    """Replace the secrets in a JSON value, at any depth; a number or a truth value is none."""
+    return _redacted(value)  # type: ignore[return-value]  # of the same type
+
+
+def _redacted(value: object) -> object:
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {name: _field(str(name), each) for name, each in value.items()}
+        case [str(name), str(text)]:  # as in a list of header fields
+            return [name, _field(name, text)]
+        case list():
+            return [_redacted(each) for each in value]
+        case _:
+            return value
+
+
+def _field(name: str, value: object) -> object:
+    is_hidden = value and type(value) not in _PLAIN and is_secret(name)
+    return MASK if is_hidden else _redacted(value)

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TextIO
 
 import structlog
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from chassis.ops._redaction import may_reveal, redact, redact_all
@@ -74,7 +74,7 @@ def _render_json(_logger: WrappedLogger, _level: str, event: EventDict) -> str:
     if event["event"] == "request":
         event.pop("path", None)
     line = _json(event)
-    return _json(redact_all(from_json(line))) if may_reveal(event, KNOWN) else line
+    return _json(redact_all(json.loads(line))) if may_reveal(event, KNOWN) else line
 
 
 def _json(event: EventDict) -> str:

@@ -45,8 +45,15 @@ def _send(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
         error = sys.exc_info()[1]
     if error and (level != "warning" or not isinstance(error, Unavailable)):
         tags = {name: event[name] for name in TAGS if name in event}
-        sentry_sdk.capture_exception(error, level="fatal" if level == "critical" else level, tags=tags)
+        severity = "fatal" if level == "critical" else level
+        sentry_sdk.capture_exception(error, level=severity, tags=tags, contexts=_trace_of(event))
     return event
+
+
+def _trace_of(event: EventDict) -> dict[str, dict[str, str]]:
+    """Return the trace of the line, in place of one that the SDK would make up; the protocol requires a span."""
+    trace = event.get("trace_id")
+    return {"trace": {"trace_id": trace, "span_id": event.get("span_id") or trace[:16]}} if trace else {}
 
 
 def _before_send(event: Event, _hint: Hint) -> Event:

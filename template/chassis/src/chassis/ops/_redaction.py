@@ -38,15 +38,16 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         MASK,
     ),
-    # What the messages of pydantic and of PostgreSQL quote.
+    # What the messages of pydantic, asyncpg and PostgreSQL quote.
     (re.compile(r"input_value=.{0,256}?, input_type="), f"input_value={MASK}, input_type="),
+    (re.compile(r"(invalid input [^:\n]{1,128}: ).*+"), rf"\1{MASK}"),
     (re.compile(r"(Failing row contains |Key \([^()\n]{0,256}\)=)\(.*+"), rf"\1({MASK})"),
 )
 # In lower case; text without any of them has no secret that the patterns above would find.
 _MARKS = re.compile(
     r"authoriz|cookie|passw|passphrase|pwd|secret|token|session|credential|signature|jwt|dsn|key"
     r"|-----begin|://|bearer|basic|eyj|gh[oprsu]_|github_pat|glpat-|xox|xapp-|k_live|k_test|whsec|sk-|aiza"
-    r"|npm_|pypi-|hf_|sg\.|a[ks]ia|input_value|failing row"
+    r"|npm_|pypi-|hf_|sg\.|a[ks]ia|input_value|invalid input|failing row"
 )
 _PLAIN = frozenset({int, float, bool, type(None)})
 

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime
-from functools import cache, partial
-from time import strftime
+from functools import cache, lru_cache, partial
+from time import gmtime, strftime, time_ns
 from types import TracebackType
 from typing import TextIO
 
@@ -33,7 +32,7 @@ job_id: ContextVar[str] = ContextVar("job_id", default="")
 message_id: ContextVar[str] = ContextVar("message_id", default="")
 
 IDS = (request_id, trace_id, span_id, principal, job_id, message_id)
-# Fields whose values are made here.
+# Fields whose values are made by the chassis, or checked before.
 KNOWN = frozenset(
     {"job_id", "level", "logger", "message_id", "module", "request_id", "span_id", "timestamp", "trace_id"}
 )
@@ -53,7 +52,13 @@ def module_of(name: str) -> str:
 
 
 def _utc() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
+    return f"{_second(seconds)}.{nanoseconds // 1000:06}Z"
+
+
+@lru_cache(1)
+def _second(seconds: int) -> str:
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(seconds))
 
 
 def _complete(now: Callable[[], str], logger: WrappedLogger, level: str, event: EventDict) -> EventDict:

@@ -4,13 +4,15 @@ import io
 import logging
 import os
 import re
+import sys
 import warnings
 
 import pytest
 import structlog
 from httpx import AsyncClient
 
-from chassis.ops import module_of, principal, request_id, span_id, trace_id
+from chassis.ops import configure_logs, module_of, principal, request_id, span_id, trace_id
+from chassis.settings import Settings, SettingsError
 from chassis.testing import Drain
 
 from tests.ops.conftest import Lines
@@ -134,3 +136,12 @@ async def test_a_request_without_a_route_is_about_the_room(client: AsyncClient, 
     await client.get("/nowhere")
     [line] = logged()
     assert (line["module"], line["route"]) == ("http", "unmatched")
+
+
+@pytest.mark.usefixtures("kept_logs")
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentry_sdk", None)
+    monkeypatch.delitem(sys.modules, "chassis.ops._error_tracking", raising=False)
+    settings = {"database_url": "postgresql://localhost/none", "sentry_dsn": "https://key@tracker.example/1"}
+    with pytest.raises(SettingsError, match="SENTRY_DSN needs the extra sentry"):
+        configure_logs(Settings.model_validate(settings), "api")

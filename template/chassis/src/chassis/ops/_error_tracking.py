@@ -1,6 +1,7 @@
 """Sends the exceptions of log lines to Sentry, or to a service that speaks its protocol; needs the extra `sentry`."""
 
 import atexit
+import logging
 import sys
 
 import sentry_sdk
@@ -33,16 +34,21 @@ def open_tracking(settings: Settings, release: str) -> Processor:
         send_client_reports=False,
         send_default_pii=False,
     )
+    # It warns of each failure to send, and tells the path of each request.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     atexit.register(lambda: sentry_sdk.get_client().close(timeout=FLUSH_SECONDS))
     return _send
 
 
 def _send(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
     """Send the exception of a line; an outage is sent only when it is the end of something."""
-    raised = event.get("exc_info")
-    error = raised if isinstance(raised, BaseException) else raised[1] if isinstance(raised, tuple) else None
-    if raised is True:
-        error = sys.exc_info()[1]
+    match event.get("exc_info"):
+        case BaseException() as error:
+            pass
+        case (_, error, _):  # of the standard library
+            pass
+        case given:
+            error = sys.exc_info()[1] if given else None
     if error and (level != "warning" or not isinstance(error, Unavailable)):
         tags = {name: event[name] for name in TAGS if name in event}
         severity = "fatal" if level == "critical" else level

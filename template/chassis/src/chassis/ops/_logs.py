@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from chassis.ops._redaction import may_reveal, redact, redact_all
-from chassis.settings import Settings
+from chassis.settings import Settings, SettingsError
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -143,9 +143,7 @@ def configure_logs(settings: Settings, process: str, release: str = "") -> None:
     last: list[Processor] = [structlog.processors.format_exc_info]
     last.append(partial(_render_line, process) if is_console else _render_json)
     if settings.sentry_dsn.get_secret_value():
-        from chassis.ops._error_tracking import open_tracking  # noqa: PLC0415  # an extra
-
-        last.insert(0, open_tracking(settings, release))
+        last.insert(0, _tracking(settings, release))
     structlog.configure(processors=[complete, *last], logger_factory=partial(_Lines, sys.stdout))
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
@@ -158,6 +156,14 @@ def configure_logs(settings: Settings, process: str, release: str = "") -> None:
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_end
     set_log_level(settings.log_level)
+
+
+def _tracking(settings: Settings, release: str) -> Processor:
+    try:
+        from chassis.ops._error_tracking import open_tracking  # noqa: PLC0415  # an extra
+    except ModuleNotFoundError:
+        raise SettingsError("SENTRY_DSN needs the extra sentry: see docs/observability.md") from None
+    return open_tracking(settings, release)
 
 
 def get_log_level() -> str:

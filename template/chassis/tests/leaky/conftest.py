@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from chassis.dev import project
-from chassis.testing import OK, Remote, answers, remote
+from chassis.testing import Remote, answers, remote
 
 from tests.leaky.service import service as leaky
+
+ACCEPTED = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +24,7 @@ def leaking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def tracker() -> AsyncGenerator[Remote]:
-    async with remote(answers(OK)) as made:
+    async with remote(answers(ACCEPTED)) as made:
         yield made
 
 

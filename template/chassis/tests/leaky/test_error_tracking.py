@@ -9,7 +9,7 @@ from httpx import AsyncClient
 
 from chassis.testing import Backend, Remote, Running, Start, remote
 
-from tests.leaky.conftest import dsn_of, until_sent
+from tests.leaky.conftest import ACCEPTED, dsn_of, events_of, until_sent
 
 
 async def leak(backend: Backend, way: str, text: str = "x") -> int:
@@ -61,6 +61,18 @@ async def test_a_receiver_that_hangs_delays_neither_requests_nor_the_end_of_a_pr
             assert await leak(backend, "fail") == 500
         assert [await leak(backend, "fail", str(number)) for number in range(150)] == [500] * 150
         assert [(await running.terminate())[0] for running in (backend.api, backend.worker)] == [0, 0]
+
+
+async def test_what_waits_for_a_slow_receiver_is_sent_before_the_end_of_a_process(start: Start) -> None:
+    async def respond_slowly(writer: asyncio.StreamWriter, _number: int) -> None:
+        await asyncio.sleep(0.2)
+        writer.write(ACCEPTED)
+
+    async with remote(respond_slowly) as tracker:
+        backend = await start("leaks:write", SENTRY_DSN=dsn_of(tracker))
+        assert [await leak(backend, "fail", str(number)) for number in range(5)] == [500] * 5
+        await backend.api.terminate()
+        assert len(events_of(tracker)) == 5
 
 
 async def test_the_sdk_is_imported_only_if_a_dsn_is_set(start: Start, tracker: Remote) -> None:

@@ -11,7 +11,7 @@ from chassis.errors import Conflict
 from chassis.http._problems import problem
 from chassis.identity.api_keys._keys import NewKey
 from chassis.jobs._queue import Failure
-from chassis.ops import redact
+from chassis.ops import _redaction, redact
 from chassis.ops._redaction import redact_all
 
 from tests.ops.conftest import ConsoleLines, Lines
@@ -121,6 +121,14 @@ def test_the_detail_of_a_problem_has_no_secret() -> None:
     assert json.loads(body)["detail"] == "postgresql://***@db/shop is in use"
 
 
+def test_a_long_text_loses_its_middle(logged: Lines) -> None:
+    structlog.stdlib.get_logger("ours").error("failed", exc_info=ValueError("begin" + "x" * 2**20 + "password=a end"))
+    [line] = logged()
+    assert len(line["exception"]) < 70_000
+    assert line["exception"].startswith("ValueError: begin")
+    assert line["exception"].endswith("password=*** end")
+
+
 PARTS = [
     "-----BEGIN PRIVATE KEY",
     "://",
@@ -150,8 +158,11 @@ PARTS = [
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_text_that_repeats_the_begin_of_a_secret_takes_linear_time(part: str) -> None:
+def test_a_text_that_repeats_the_begin_of_a_secret_takes_linear_time(
+    monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
     """Time that grows with the square of the length would be minutes for a mebibyte."""
+    monkeypatch.setattr(_redaction, "MAX_TEXT", 2**21)
     text = "password " + part * (2**20 // len(part))
     began = process_time()
     redact(text)

@@ -32,9 +32,10 @@ job_id: ContextVar[str] = ContextVar("job_id", default="")
 message_id: ContextVar[str] = ContextVar("message_id", default="")
 
 IDS = (request_id, trace_id, span_id, principal, job_id, message_id)
-# Fields whose values are made by the chassis, or checked before.
+# Fields whose values are names in the code, or are made or checked by the chassis.
 KNOWN = frozenset(
-    {"job_id", "level", "logger", "message_id", "module", "request_id", "span_id", "timestamp", "trace_id"}
+    {"job", "job_id", "level", "logger", "message_id", "method", "module", "request_id", "route", "schedule"}
+    | {"span_id", "timestamp", "trace_id"}
 )
 MODULE = re.compile(r"(?:chassis|.+\.modules)\.(\w+)")
 

@@ -63,6 +63,7 @@ def has_marks(text: str) -> bool:
     return _MARKS.search(text.lower()) is not None
 
 
+MAX_TEXT = 65_536
 # The values of most fields are few, and short.
 MAX_CACHED = 100
 _has_marks = lru_cache(1024)(has_marks)
@@ -75,13 +76,15 @@ def may_reveal(fields: Mapping[str, object], known: frozenset[str]) -> bool:
             continue
         if type(value) is not str or is_secret(name):
             return True
-        if _has_marks(value) if len(value) <= MAX_CACHED else has_marks(value):
+        if _has_marks(value) if len(value) <= MAX_CACHED else len(value) > MAX_TEXT or has_marks(value):
             return True
     return False
 
 
 def redact(text: str) -> str:
-    """Replace the secrets in a text."""
+    """Replace the secrets in a text; one that is too long loses its middle, as it would take tenths of a second."""
+    if len(text) > MAX_TEXT:
+        text = f"{text[: MAX_TEXT // 2]} … {text[-MAX_TEXT // 2 :]}"
     if has_marks(text):
         for pattern, replacement in _FORMS:
             text = pattern.sub(replacement, text)

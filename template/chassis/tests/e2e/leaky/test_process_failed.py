@@ -11,8 +11,8 @@ import pytest
 
 from chassis.testing import Remote
 
-from tests.leaky.conftest import dsn_of, events_of
-from tests.leaky.service import service
+from tests.e2e.leaky.conftest import dsn_of, events_of
+from tests.e2e.leaky.service import service
 
 
 def fail(database: str, command: str, **variables: str) -> subprocess.CompletedProcess[str]:

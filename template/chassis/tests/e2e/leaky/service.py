@@ -10,6 +10,6 @@ service = Service(
     description="A service that gives secrets away.",
     auth=oidc,
     events=nats,
-    package="tests.leaky",
-    only=["tests.sample.modules.notes", "tests.leaky.modules.leaks"],
+    package="tests.e2e.leaky",
+    only=["tests.sample.modules.notes", "tests.e2e.leaky.modules.leaks"],
 )

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from secrets import token_hex, token_urlsafe
 from urllib.parse import urlsplit
 
+import pytest
 from httpx import AsyncClient
 
 from chassis.data import Database
 from chassis.settings import Settings
 from chassis.testing import Backend, Remote, Start
 
-from tests.leaky.conftest import dsn_of, events_of
-from tests.leaky.modules.leaks.api import WAYS
+from tests.e2e.leaky.conftest import dsn_of, events_of
+from tests.e2e.leaky.modules.leaks.api import WAYS
 
 DEAD = "SELECT count(*) FROM chassis_jobs WHERE dead_at IS NOT NULL"
 ERRORS = "SELECT string_agg(errors::text, ' ') FROM chassis_jobs"
@@ -27,6 +28,7 @@ class Planted:
     backend: Backend
     tracker: Remote
     database: Database
+    capture: pytest.CaptureFixture[str]
     secrets: dict[str, str] = field(default_factory=dict)
     answers: list[str] = field(default_factory=list)
 
@@ -59,14 +61,27 @@ async def tracked_errors(planted: Planted) -> str:
     return json.dumps(events_of(planted.tracker))
 
 
-# Another place to look is one more entry, before the logs: for these the processes are ended.
-PLACES: list[Callable[[Planted], Awaitable[str]]] = [metrics, answers, errors_of_jobs, tracked_errors, logs]
+async def standard_error(planted: Planted) -> str:
+    """Give what the processes have written there, since they have that of this one."""
+    return planted.capture.readouterr().err
+
+
+# Another place to look is one more entry. `logs` ends the processes: what is asked of them comes before it.
+PLACES: list[Callable[[Planted], Awaitable[str]]] = [
+    metrics,
+    answers,
+    errors_of_jobs,
+    tracked_errors,
+    logs,
+    standard_error,
+]
 # What shows that a place had something to hide.
 SEEN: Mapping[Callable[[Planted], Awaitable[str]], tuple[str, ...]] = {
     metrics: ('route="/v1/leaks"', 'job="leaks.fail",outcome="dead_lettered"'),
     answers: ('"status":409', '"status":422', '"status":500', '"status":503', "access_token=***"),
     errors_of_jobs: ("***", "RuntimeError", "Unreadable"),
     tracked_errors: ("***", "RuntimeError", "client_secret=***"),
+    standard_error: (),
     logs: (
         '"fields"',
         '"settings"',
@@ -79,7 +94,7 @@ SEEN: Mapping[Callable[[Planted], Awaitable[str]], tuple[str, ...]] = {
 
 
 async def test_no_planted_secret_is_in_a_log_a_metric_an_error_or_what_is_sent_of_errors(
-    start: Start, settings: Settings, database: Database, tracker: Remote
+    start: Start, settings: Settings, database: Database, tracker: Remote, capfd: pytest.CaptureFixture[str]
 ) -> None:
     variables = {
         "LEAKS_KEY": f"canary-{token_hex(12)}",
@@ -94,7 +109,7 @@ async def test_no_planted_secret_is_in_a_log_a_metric_an_error_or_what_is_sent_o
         LOG_LEVEL="debug",
         **variables,
     )
-    planted = Planted(backend, tracker, database)
+    planted = Planted(backend, tracker, database, capfd)
     planted.secrets |= {
         "key in a setting": variables["LEAKS_KEY"],
         "signing key": variables["SIGNING_KEYS"],

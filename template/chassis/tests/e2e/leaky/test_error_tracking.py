@@ -9,7 +9,7 @@ from httpx import AsyncClient
 
 from chassis.testing import Backend, Remote, Running, Start, remote
 
-from tests.leaky.conftest import ACCEPTED, dsn_of, events_of, until_sent
+from tests.e2e.leaky.conftest import ACCEPTED, dsn_of, events_of, until_sent
 
 
 async def leak(backend: Backend, way: str, text: str = "x") -> int:

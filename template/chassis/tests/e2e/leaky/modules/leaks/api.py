@@ -17,8 +17,8 @@ from chassis.jobs import Transaction
 from chassis.outbound import HttpClient
 from chassis.settings import Settings, load
 
-from tests.leaky.modules.leaks import settings
-from tests.leaky.modules.leaks.messages import Leak, Leaked, Look, Miss
+from tests.e2e.leaky.modules.leaks import settings
+from tests.e2e.leaky.modules.leaks.messages import Leak, Leaked, Look, Miss
 
 router = Router("/v1/leaks", tags=["leaks"])
 log = structlog.stdlib.get_logger(__name__)

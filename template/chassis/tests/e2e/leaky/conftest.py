@@ -11,7 +11,7 @@ import pytest
 from chassis.dev import project
 from chassis.testing import Remote, answers, remote
 
-from tests.leaky.service import service as leaky
+from tests.e2e.leaky.service import service as leaky
 
 ACCEPTED = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
 

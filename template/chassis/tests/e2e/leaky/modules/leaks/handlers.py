@@ -7,7 +7,7 @@ import structlog
 from chassis.errors import Unavailable
 from chassis.jobs import Transaction, handle
 
-from tests.leaky.modules.leaks.messages import Leak, Look, Miss
+from tests.e2e.leaky.modules.leaks.messages import Leak, Look, Miss
 
 log = structlog.stdlib.get_logger(__name__)
 

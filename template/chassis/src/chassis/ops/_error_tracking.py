@@ -7,6 +7,7 @@ import sys
 import sentry_sdk
 from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.types import Event, Hint
+from sentry_sdk.utils import event_from_exception
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from chassis.errors import Unavailable
@@ -51,8 +52,10 @@ def _send(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
             error = sys.exc_info()[1] if given else None
     if error and (level != "warning" or not isinstance(error, Unavailable)):
         tags = {name: event[name] for name in TAGS if name in event}
+        mechanism = {"type": "log", "handled": not event["logger"].startswith("chassis.")}
+        report, hint = event_from_exception(error, sentry_sdk.get_client().options, mechanism)
         severity = "fatal" if level == "critical" else level
-        sentry_sdk.capture_exception(error, level=severity, tags=tags, contexts=_trace_of(event))
+        sentry_sdk.capture_event(report, hint, level=severity, tags=tags, contexts=_trace_of(event))
     return event
 
 

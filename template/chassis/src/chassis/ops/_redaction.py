@@ -17,9 +17,11 @@ _NAME = re.compile(_NAMES)
 # What stands between a name and its value: in `name=value`, `Name: value`, JSON, and the repr of a dict or of pairs.
 _IS = r"(?:\\{0,8}[\"']\s{0,8}[:,]\s{0,8}|\s{0,8}=\s{0,8}|:\s{1,8})"
 _QUOTED = r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|\\{1,8}[\"'][^\"'\\]*+(?:\\{1,8}[\"'])?"
+# As in b"...", and in SecretStr("...").
+_CALL = r"[\w.]{0,64}\(?b?"
 _SCHEME = r"(?:(?:basic|bearer|digest|token)\s{1,8})?"
 _WORD = rf"{_SCHEME}(?!None\b|null\b|\*\*\*)(?:[^\s\"'&\\]|\\(?![\"']))++"
-_FIELD = re.compile(rf"({_NAMES}\w{{0,32}}{_IS})(?:b?(?:{_QUOTED})|{_WORD})", re.IGNORECASE | re.DOTALL)
+_FIELD = re.compile(rf"({_NAMES}\w{{0,32}}{_IS})(?:{_CALL}(?:{_QUOTED})|{_WORD})", re.IGNORECASE | re.DOTALL)
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY.*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
     # The user and the password of a URL; with the user alone, as in https://token@host, that is the secret.

@@ -36,7 +36,8 @@ async def test_exceptions_of_requests_and_jobs_are_sent_with_release_environment
     [dead] = await lines_with(backend.worker, '"job dead-lettered"')
     for event, line in ((request, failed), (job, dead)):
         assert (event["release"], event["environment"], event["level"]) == ("sample@0", "staging", "error")
-        assert event["exception"]["values"][-1]["type"] == "RuntimeError"
+        exception = event["exception"]["values"][-1]
+        assert (exception["type"], exception["mechanism"]["handled"]) == ("RuntimeError", False)
         assert {name: event["tags"][name] for name in ("event", "request_id", "trace_id")}.items() <= line.items()
     assert request["tags"]["request_id"] == "by-fail"
     ids = {name: dead[name] for name in ("job", "job_id", "message_id", "module")}

@@ -30,7 +30,7 @@ KEY = NewKey()
         ("[(b'x-api-key', b'hunter2'), (b'cookie', b'a=b; c=d')]", "[(b'x-api-key', ***), (b'cookie', ***)]"),
         ("token = f'hunter2', key=Key(secret=SecretStr('hunter 2'))", "token = ***, key=Key(secret=***))"),
         ("Authorization: Digest user=x, y\nnext", "Authorization: ***\nnext"),
-        ("sent authorization: Basic dXNlcg== to", "sent authorization: *** to"),
+        ("sent authorization: Basic dXNlcg== to", "sent authorization: ***"),
         ("Set-Cookie: a=b; c=d\nnext", "Set-Cookie: ***\nnext"),
         ("https://x.example/a?token=hunter2&page=2", "https://x.example/a?token=***&page=2"),
         ("postgresql://shop:hun:ter2@db/shop", "postgresql://***@db/shop"),
@@ -45,7 +45,12 @@ KEY = NewKey()
         ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nnext", "***\nnext"),
         ("-----BEGIN PRIVATE KEY-----\nMII", "***"),
         ("[type=int, input_value='hunter2', input_type=str]", "[type=int, input_value=***, input_type=str]"),
-        ("DETAIL:  Failing row contains (1, hunter2).", "DETAIL:  Failing row contains (***)"),
+        (
+            'invalid input syntax for type integer: "hun\nter2"\nnext',
+            "invalid input syntax for type integer: ***\nnext",
+        ),
+        ("invalid input for query argument $1: 'hunter2' (an integer is", "invalid input for query argument $1: ***"),
+        ("DETAIL:  Failing row contains (1, hun\nter2).", "DETAIL:  Failing row contains (***)"),
         ("Key (email)=(a@b.example) already exists.", "Key (email)=(***)"),
     ],
 )
@@ -70,10 +75,10 @@ def test_an_ordinary_text_stays(text: str) -> None:
 
 def test_a_field_is_redacted_by_its_name_at_any_depth() -> None:
     value = {
-        "user": {"Password": "x", "tokens": ["y"], "n": [{"api-key": "z"}]},
+        "user": {"Password": "x", "ftp://a:b@c": 1, "tokens": ["y"], "n": [{"api-key": "z"}]},
         "headers": [["cookie", "c"], ["a", "b"]],
     }
-    redacted = {"user": {"Password": "***", "tokens": "***", "n": [{"api-key": "***"}]}}
+    redacted = {"user": {"Password": "***", "ftp://***@c": 1, "tokens": "***", "n": [{"api-key": "***"}]}}
     assert redact_all(value) == redacted | {"headers": [["cookie", "***"], ["a", "b"]]}
 
 
@@ -150,6 +155,8 @@ PARTS = [
     "bearer ",
     "input_value=",
     "Failing row contains (",
+    "invalid input x: ",
+    'invalid input x: "',
     "Key (a)=(",
     "token\\\\\\\\",
     "api_key_",

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 MASK = "***"
+MAX_TEXT = 65_536
 
 _NAMES = (
     r"(?:authorization|cookie|passw(?:or)?d|passphrase|pwd|secret|token|session|credential|signature|jwt|dsn"
-    r"|(?:api|access|private|signing|account|idempotency)[_-]?key)"
+    r"|(?:access|account|api|encryption|idempotency|master|private|signing)[ _-]?key)"
 )
 _NAME = re.compile(_NAMES)
 # What stands between a name and its value: in `name=value`, `Name: value`, JSON, and the repr of a dict or of pairs.
@@ -26,8 +27,8 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY.*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
     # The user and the password of a URL; with the user alone, as in https://token@host, that is the secret.
     (re.compile(r"://[^\s/?#\"'<>\\]*@"), f"://{MASK}@"),
-    # A whole header field, whose value has spaces.
-    (re.compile(r"(?m)^((?:proxy-)?authorization|(?:set-)?cookie):.*+", re.IGNORECASE), rf"\1: {MASK}"),
+    # A header field up to the end of its line, since its value has spaces.
+    (re.compile(r"(authorization|cookie):.*+", re.IGNORECASE), rf"\1: {MASK}"),
     (_FIELD, rf"\1{MASK}"),
     (re.compile(r"\b(bearer|basic)\s{1,8}[\w.~+/=-]{8,}+", re.IGNORECASE), rf"\1 {MASK}"),
     (re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w.-]*+"), MASK),  # a JSON Web Token
@@ -42,8 +43,8 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     # What the messages of pydantic, asyncpg and PostgreSQL quote.
     (re.compile(r"input_value=.{0,256}?, input_type="), f"input_value={MASK}, input_type="),
-    (re.compile(r"(invalid input [^:\n]{1,128}: ).*+"), rf"\1{MASK}"),
-    (re.compile(r"(Failing row contains |Key \([^()\n]{0,256}\)=)\(.*+"), rf"\1({MASK})"),
+    (re.compile(r"(invalid input [^:\n]{1,128}: )(?:\"[^\"]*+)?.*+"), rf"\1{MASK}"),
+    (re.compile(r"(Failing row contains |Key \([^()\n]{0,256}\)=)\([^)]*+.*+"), rf"\1({MASK})"),
 )
 # In lower case; text without any of them has no secret that the patterns above would find.
 _MARKS = re.compile(
@@ -65,7 +66,6 @@ def has_marks(text: str) -> bool:
     return _MARKS.search(text.lower()) is not None
 
 
-MAX_TEXT = 65_536
 # The values of most fields are few, and short.
 MAX_CACHED = 100
 _has_marks = lru_cache(1024)(has_marks)
@@ -103,7 +103,7 @@ def _redacted(value: object) -> object:
         case str():
             return redact(value)
         case dict():
-            return {name: _field(str(name), each) for name, each in value.items()}
+            return {redact(str(name)): _field(str(name), each) for name, each in value.items()}
         case [str(name), str(text)]:  # as in a list of header fields
             return [name, _field(name, text)]
         case list():

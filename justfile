@@ -55,3 +55,8 @@ bench-jobs *ARGUMENTS:
 [positional-arguments]
 bench-events *ARGUMENTS:
     @template/chassis/.venv/bin/python -c "from scripts import bench_events; bench_events.main()" "$@"
+
+# time one access line, compared with a handler of the standard library
+[positional-arguments]
+bench-log-line *ARGUMENTS:
+    @template/chassis/.venv/bin/python -c "from scripts import bench_log_line; bench_log_line.main()" "$@"

@@ -1,6 +1,11 @@
 """The fixtures are the chassis's own, over the sample service."""
 
+import logging
+import sys
+from collections.abc import Generator
+
 import pytest
+import structlog
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -24,3 +29,16 @@ def exporter() -> InMemorySpanExporter:
 def recorded(exporter: InMemorySpanExporter) -> InMemorySpanExporter:
     exporter.clear()
     return exporter
+
+
+@pytest.fixture
+def kept_logs(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Put the configuration of logging back after the test."""
+    root = logging.getLogger()
+    handlers, level, configuration = root.handlers, root.level, structlog.get_config()
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.configure(**configuration)

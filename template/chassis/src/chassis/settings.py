@@ -150,6 +150,10 @@ class Settings(EnvironmentSettings):
         "info", description="debug, info, warning or error"
     )
     log_format: Literal["json", "console"] = Field("json", description="json, or console for development")
+    sentry_dsn: SecretHttpUrl = Field(
+        SecretStr(""), description="https://key@host/project that unexpected exceptions are sent to; empty sends none"
+    )
+    sentry_environment: str = Field("production", description="environment that the exceptions are filed under")
 
 
 MIN_DISTINCT = 12

@@ -158,3 +158,14 @@ async def test_a_schedule_of_a_module_is_registered_and_ticks(start: Start, data
     assert tuple(row) == ("notes.Tidy", "0 4 1 1 *")
     await database.execute("UPDATE chassis_schedules SET due_at = now()")
     await until_counted(backend.worker, 'jobs_total{job="notes.tidy",outcome="done"} 1.0')
+
+
+async def test_the_log_level_of_each_process_is_changed_by_its_operations_port(start: Start) -> None:
+    backend = await start("", LOG_LEVEL="error")
+    async with AsyncClient() as client:
+        for running in (backend.api, backend.worker):
+            assert (await client.get(f"{running.operations}/log-level")).json() == {"level": "error"}
+            answer = await client.put(f"{running.operations}/log-level", json={"level": "warning"})
+            assert (answer.status_code, answer.json()) == (200, {"level": "warning"})
+            assert '"log level changed"' in running.log.read_text()
+        assert (await client.put(f"{backend.url}/log-level", json={"level": "debug"})).status_code == 404

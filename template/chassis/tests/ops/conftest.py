@@ -2,13 +2,11 @@
 
 import io
 import json
-import logging
 import re
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import pytest
-import structlog
 
 from chassis.ops import configure_logs
 from chassis.settings import Settings
@@ -18,16 +16,11 @@ type ConsoleLines = Callable[[], list[str]]
 
 
 @pytest.fixture
-def output(monkeypatch: pytest.MonkeyPatch) -> Generator[io.StringIO]:
-    """Give what goes to standard output, and put the configuration of logging back after the test."""
+def output(kept_logs: None, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:  # noqa: ARG001  # put back after the test
+    """Give what goes to standard output."""
     output = io.StringIO()
     monkeypatch.setattr(sys, "stdout", output)
-    root = logging.getLogger()
-    handlers, level, configuration = root.handlers, root.level, structlog.get_config()
-    yield output
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.configure(**configuration)
+    return output
 
 
 def configure(log_format: str) -> None:

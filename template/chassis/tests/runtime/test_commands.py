@@ -56,6 +56,7 @@ def test_a_missing_setting_ends_the_start_with_one_line(
     assert line == "sample: DATABASE_URL is missing, it accepts: postgresql://user:password@host:port/name"
 
 
+@pytest.mark.usefixtures("kept_logs")
 @pytest.mark.parametrize("command", ["api", "worker"])
 def test_a_wrong_setting_of_a_module_ends_the_start_with_one_line(
     service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str

@@ -15,7 +15,7 @@ from chassis.errors import BadRequest, Error, Invalid
 from chassis.http._context import EarlyResponse
 from chassis.http._openapi import MEDIA_TYPE
 from chassis.http._routes import Routes
-from chassis.ops import request_id, trace_id
+from chassis.ops import redact, request_id, trace_id
 
 # The number of violations that a response lists.
 MAX_VIOLATIONS = 100
@@ -53,7 +53,7 @@ def problem(
         type=error.type,
         title=error.title,
         status=error.status,
-        detail=error.detail,
+        detail=redact(error.detail) if error.detail else None,
         request_id=request_id.get(),
         trace_id=trace_id.get(),
         errors=list(violations) or None,
@@ -125,4 +125,4 @@ def _violation(detail: dict[str, Any]) -> Violation:
         message = "Must not be empty"
     if detail["type"].endswith("_parsing"):  # the rest quotes the input
         message = message.partition(", ")[0]
-    return Violation(location=location, pointer=pointer, detail=message)
+    return Violation(location=location, pointer=pointer, detail=redact(message))

@@ -18,7 +18,7 @@ from chassis.http._context import KEY, RequestContext
 from chassis.http._cors import fields_for
 from chassis.http._problems import problem
 from chassis.http._routes import Routes
-from chassis.ops import entry_span, fail, metrics, principal, request_id
+from chassis.ops import entry_span, fail, metrics, module_of, principal, request_id
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -148,5 +148,13 @@ def _record(scope: Scope, method: str, status: int, seconds: float) -> None:
     metrics.REQUESTS.labels(method, route, status).inc()
     metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
     milliseconds = round(seconds * 1000, 1)
-    path = quote(scope["path"])
-    log.info("request", method=method, route=route, path=path, status=status, duration_ms=milliseconds, client=client)
+    log.info(
+        "request",
+        module=module_of(getattr(scope.get("endpoint"), "__module__", "")) or "http",
+        method=method,
+        route=route,
+        path=quote(scope["path"]),
+        status=status,
+        duration_ms=milliseconds,
+        client=client,
+    )

@@ -16,6 +16,7 @@ from chassis.data import Connection, Database
 from chassis.jobs._claims import CLAIM, CLAIM_LIMITED, IDLE, MARKS, RENEW
 from chassis.jobs._messages import PRIORITIES
 from chassis.jobs._ordering import LOCK, advance
+from chassis.ops import redact
 
 # Nobody claims a locked row, so the claim still holds at the commit that follows.
 HOLDS = "SELECT FROM chassis_jobs WHERE id = $1 AND claim = $2 FOR NO KEY UPDATE"
@@ -85,8 +86,9 @@ class Failure(NamedTuple):
     traceparent: str = ""
 
     def as_json(self) -> str:
-        """Write it as jsonb accepts it, without NUL and halves of surrogate pairs, and with a bounded length."""
-        bounded = self._replace(message=self.message[:MAX_TEXT], traceback=self.traceback[-MAX_TEXT:])
+        """Write it as jsonb accepts it, without NUL and halves of surrogate pairs, bounded, and without secrets."""
+        message, traceback = redact(self.message)[:MAX_TEXT], redact(self.traceback)[-MAX_TEXT:]
+        bounded = self._replace(message=message, traceback=traceback)
         error = {name: _storable(value) for name, value in bounded._asdict().items()}
         return json.dumps({"at": datetime.now(UTC).isoformat(), **error})
 

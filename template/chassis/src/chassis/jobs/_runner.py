@@ -3,7 +3,8 @@
 import asyncio
 import random
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from time import perf_counter
 from typing import cast
@@ -17,7 +18,7 @@ from chassis.jobs._messages import Payload, Unreadable, read_payload
 from chassis.jobs._outbox import Outbox
 from chassis.jobs._queue import Claimed, ClaimLost, Failure, complete
 from chassis.jobs._transactions import Transaction
-from chassis.ops import entry_span, fail, metrics, request_id, traceparent
+from chassis.ops import entry_span, fail, job_id, message_id, metrics, request_id, traceparent
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -61,11 +62,8 @@ class Runner:
     async def run(self, claimed: Claimed) -> str:
         """Run the handler once, end the claim and return the outcome; nothing that the handler raises is raised."""
         started = perf_counter()
-        request = request_id.set(claimed.request_id)
-        try:
+        with _ids_of(claimed):
             outcome = await self._run(claimed)
-        finally:
-            request_id.reset(request)
         self._outcomes[outcome].inc()
         self._seconds.observe(perf_counter() - started)
         return outcome
@@ -149,3 +147,15 @@ def _find[E: Exception](error: BaseException, kind: type[E]) -> E | None:
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, (_find(each, kind) for each in error.exceptions)), None)
     return error if isinstance(error, kind) else None
+
+
+@contextmanager
+def _ids_of(claimed: Claimed) -> Generator[None]:
+    """Give log lines the ids of the job and of the request that caused it."""
+    ids = {job_id: str(claimed.id), message_id: str(claimed.message_id), request_id: claimed.request_id}
+    tokens = [(variable, variable.set(value)) for variable, value in ids.items()]
+    try:
+        yield
+    finally:
+        for variable, token in tokens:
+            variable.reset(token)

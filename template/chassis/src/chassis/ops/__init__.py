@@ -2,8 +2,9 @@
 
 from chassis.ops import _metrics as metrics
 from chassis.ops._health import create_operations
-from chassis.ops._logs import configure_logs, principal, request_id
+from chassis.ops._logs import configure_logs, job_id, message_id, module_of, principal, request_id
 from chassis.ops._processes import Commands, run, stop_on_signals
+from chassis.ops._redaction import redact
 from chassis.ops._telemetry import TelemetrySettings, recording
 from chassis.ops._tracing import entry_span, fail, inject, is_recorded, span, span_id, trace_id, traceparent
 
@@ -16,9 +17,13 @@ __all__ = [
     "fail",
     "inject",
     "is_recorded",
+    "job_id",
+    "message_id",
     "metrics",
+    "module_of",
     "principal",
     "recording",
+    "redact",
     "request_id",
     "run",
     "span",

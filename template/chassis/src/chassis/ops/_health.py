@@ -9,10 +9,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from chassis.errors import Unavailable
+from chassis.ops._log_level import LOG_LEVEL_ROUTES
 
 
 def create_operations(is_ready: Callable[[], Awaitable[bool]]) -> Starlette:
-    """Create the application with /livez, /readyz and /metrics."""
+    """Create the application with /livez, /readyz, /metrics and /log-level."""
 
     async def livez(_request: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -23,7 +24,8 @@ def create_operations(is_ready: Callable[[], Awaitable[bool]]) -> Starlette:
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
+    routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics), *LOG_LEVEL_ROUTES]
+    return Starlette(routes=routes)
 
 
 def _not_ready(error: Unavailable) -> Response:

@@ -80,12 +80,12 @@ def _openapi(service: ServiceDefinition, options: argparse.Namespace) -> None:
 
 
 def _settings(service: ServiceDefinition, process: str) -> Settings:
-    """Read the settings of the process, check those of each module before anything starts, and start the logs."""
+    """Read the settings of the process, start the logs, and check the settings of each module before it starts."""
     settings = load(Settings)
+    configure_logs(settings, process, f"{service.name}@{service.version}")
     for module in service.modules:
         if module.settings:
             load(module.settings)
-    configure_logs(settings, process)
     for variable in service_links(service.settings):
         log.warning("variable of a Kubernetes Service ignored", variable=variable)
     return settings

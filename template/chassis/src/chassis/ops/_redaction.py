@@ -1,0 +1,117 @@
+"""Removes secrets from what a process says, by the names of fields and by the forms that secrets have.
+
+Text comes from callers and from other services, so no pattern may take more than linear time.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+MASK = "***"
+MAX_TEXT = 65_536
+
+_NAMES = (
+    r"(?:authorization|cookie|passw(?:or)?d|passphrase|pwd|secret|token|session|credential|signature|jwt|dsn"
+    r"|(?:access|account|api|encryption|idempotency|master|private|signing)[ _-]?key)"
+)
+_NAME = re.compile(_NAMES)
+# What stands between a name and its value: in `name=value`, `Name: value`, JSON, and the repr of a dict or of pairs.
+_IS = r"(?:\\{0,8}[\"']\s{0,8}[:,]\s{0,8}|\s{0,8}=\s{0,8}|:\s{1,8})"
+_QUOTED = r"\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|\\{1,8}[\"'][^\"'\\]*+(?:\\{1,8}[\"'])?"
+# As in b"...", and in SecretStr("...").
+_CALL = r"[\w.]{0,64}\(?b?"
+_SCHEME = r"(?:(?:basic|bearer|digest|token)\s{1,8})?"
+_WORD = rf"{_SCHEME}(?!None\b|null\b|\*\*\*)(?:[^\s\"'&\\]|\\(?![\"']))++"
+_FIELD = re.compile(rf"({_NAMES}\w{{0,32}}{_IS})(?:{_CALL}(?:{_QUOTED})|{_WORD})", re.IGNORECASE | re.DOTALL)
+_FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY.*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
+    # The user and the password of a URL; with the user alone, as in https://token@host, that is the secret.
+    (re.compile(r"://[^\s/?#\"'<>\\]*@"), f"://{MASK}@"),
+    # A header field up to the end of its line, since its value has spaces.
+    (re.compile(r"(authorization|cookie):.*+", re.IGNORECASE), rf"\1: {MASK}"),
+    (_FIELD, rf"\1{MASK}"),
+    (re.compile(r"\b(bearer|basic)\s{1,8}[\w.~+/=-]{8,}+", re.IGNORECASE), rf"\1 {MASK}"),
+    (re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w.-]*+"), MASK),  # a JSON Web Token
+    (re.compile(r"key_([a-z0-9]{12})_[\w-]{43}"), rf"key_\1_{MASK}"),  # of `chassis.identity.api_keys`
+    # Of GitHub, GitLab, Slack, Stripe, OpenAI, Google, npm, PyPI, Hugging Face, SendGrid and AWS.
+    (
+        re.compile(
+            r"(?<![A-Za-z0-9])(?:gh[oprsu]_|github_pat_|glpat-|xox[a-z]-|xapp-|[prs]k_(?:live|test)_|whsec_|sk-|AIza"
+            r"|npm_|pypi-|hf_|SG\.)[\w.-]{16,}+|(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{16}"
+        ),
+        MASK,
+    ),
+    # What the messages of pydantic, asyncpg and PostgreSQL quote.
+    (re.compile(r"input_value=.{0,256}?, input_type="), f"input_value={MASK}, input_type="),
+    (re.compile(r"(invalid input [^:\n]{1,128}: )(?:\"[^\"]*+)?.*+"), rf"\1{MASK}"),
+    (re.compile(r"(Failing row contains |Key \([^()\n]{0,256}\)=)\([^)]*+.*+"), rf"\1({MASK})"),
+)
+# In lower case; text without any of them has no secret that the patterns above would find.
+_MARKS = re.compile(
+    r"authoriz|cookie|passw|passphrase|pwd|secret|token|session|credential|signature|jwt|dsn|key"
+    r"|-----begin|://|bearer|basic|eyj|gh[oprsu]_|github_pat|glpat-|xox|xapp-|k_live|k_test|whsec|sk-|aiza"
+    r"|npm_|pypi-|hf_|sg\.|a[ks]ia|input_value|invalid input|failing row"
+)
+_PLAIN = frozenset({int, float, bool, type(None)})
+
+
+@lru_cache(1024)
+def is_secret(name: str) -> bool:
+    """Tell whether a field of this name has a secret."""
+    return _NAME.search(name.lower()) is not None
+
+
+def has_marks(text: str) -> bool:
+    """Tell quickly whether a text may have a secret."""
+    return _MARKS.search(text.lower()) is not None
+
+
+# The values of most fields are few, and short.
+MAX_CACHED = 100
+_has_marks = lru_cache(1024)(has_marks)
+
+
+def may_reveal(fields: Mapping[str, object], known: frozenset[str]) -> bool:
+    """Tell quickly whether fields may have a secret; the values of `known` ones are trusted."""
+    for name, value in fields.items():
+        if name in known or type(value) in _PLAIN:
+            continue
+        if type(value) is not str or is_secret(name):
+            return True
+        if _has_marks(value) if len(value) <= MAX_CACHED else len(value) > MAX_TEXT or has_marks(value):
+            return True
+    return False
+
+
+def redact(text: str) -> str:
+    """Replace the secrets in a text; one that is too long loses its middle, as it would take tenths of a second."""
+    if len(text) > MAX_TEXT:
+        text = f"{text[: MAX_TEXT // 2]} … {text[-MAX_TEXT // 2 :]}"
+    if has_marks(text):
+        for pattern, replacement in _FORMS:
+            text = pattern.sub(replacement, text)
+    return text
+
+
+def redact_all[T](value: T) -> T:
+    """Replace the secrets in a JSON value, at any depth; a number or a truth value is none."""
+    return _redacted(value)  # type: ignore[return-value]  # of the same type
+
+
+def _redacted(value: object) -> object:
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {redact(str(name)): _field(str(name), each) for name, each in value.items()}
+        case [str(name), str(text)]:  # as in a list of header fields
+            return [name, _field(name, text)]
+        case list():
+            return [_redacted(each) for each in value]
+        case _:
+            return value
+
+
+def _field(name: str, value: object) -> object:
+    is_hidden = value and type(value) not in _PLAIN and is_secret(name)
+    return MASK if is_hidden else _redacted(value)

@@ -1,0 +1,1 @@
+"""Leaks secrets in the way that a request names."""

@@ -84,12 +84,12 @@ def test_a_module_is_told_by_the_name_of_the_logger(logger: str, module: str) ->
 
 ACCESS = (
     '{"timestamp":"TIME","level":"info","event":"request","logger":"chassis.http._request_context","module":"notes",'
-    '"request_id":"r1","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","principal":"alice","method":"POST",'
+    '"request_id":"r1","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"SPAN","principal":"alice","method":"POST",'
     '"route":"/v1/notes","status":201,"duration_ms":0.0,"client":"127.0.0.1"}'
 )
 JOB = (
     '{"timestamp":"TIME","level":"info","event":"job done","logger":"chassis.jobs._runner","module":"notes",'
-    '"request_id":"r1","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","job_id":"0","message_id":"UUID",'
+    '"request_id":"r1","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"SPAN","job_id":"0","message_id":"UUID",'
     '"job":"notes.count","attempt":1}'
 )
 EXCEPTION = (
@@ -100,6 +100,7 @@ VARYING = {
     r'"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"': '"timestamp":"TIME"',
     r'"duration_ms":\d+\.\d,': '"duration_ms":0.0,',
     r'"job_id":"\d+"': '"job_id":"0"',
+    r'"span_id":"[0-9a-f]{16}"': '"span_id":"SPAN"',
     r'"message_id":"[0-9a-f-]{36}"': '"message_id":"UUID"',
 }
 

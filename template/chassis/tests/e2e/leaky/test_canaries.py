@@ -11,6 +11,7 @@ import pytest
 from httpx import AsyncClient
 
 from chassis.data import Database
+from chassis.dev.spans import read_spans
 from chassis.settings import Settings
 from chassis.testing import Backend, Remote, Start
 
@@ -27,6 +28,7 @@ class Planted:
 
     backend: Backend
     tracker: Remote
+    collector: Remote
     database: Database
     capture: pytest.CaptureFixture[str]
     secrets: dict[str, str] = field(default_factory=dict)
@@ -61,6 +63,12 @@ async def tracked_errors(planted: Planted) -> str:
     return json.dumps(events_of(planted.tracker))
 
 
+async def traces(planted: Planted) -> str:
+    """Give the spans of both processes, which have ended and sent the last."""
+    spans = [span for body in planted.collector.bodies for span in read_spans(body, "")]
+    return " ".join(map(str, spans)) + " ".join(planted.collector.heads)
+
+
 async def standard_error(planted: Planted) -> str:
     """Give what the processes have written there, since they have that of this one."""
     return planted.capture.readouterr().err
@@ -73,6 +81,7 @@ PLACES: list[Callable[[Planted], Awaitable[str]]] = [
     errors_of_jobs,
     tracked_errors,
     logs,
+    traces,
     standard_error,
 ]
 # What shows that a place had something to hide.
@@ -82,6 +91,7 @@ SEEN: Mapping[Callable[[Planted], Awaitable[str]], tuple[str, ...]] = {
     errors_of_jobs: ("***", "RuntimeError", "Unreadable"),
     tracked_errors: ("***", "RuntimeError", "client_secret=***"),
     standard_error: (),
+    traces: ("POST /v1/leaks", "process leaks.fail", "INSERT chassis_jobs", "RuntimeError"),
     logs: (
         '"fields"',
         '"settings"',
@@ -93,14 +103,21 @@ SEEN: Mapping[Callable[[Planted], Awaitable[str]], tuple[str, ...]] = {
 }
 
 
-async def test_no_planted_secret_is_in_a_log_a_metric_an_error_or_what_is_sent_of_errors(
-    start: Start, settings: Settings, database: Database, tracker: Remote, capfd: pytest.CaptureFixture[str]
+async def test_no_planted_secret_is_in_a_log_a_trace_a_metric_an_error_or_what_is_sent_of_errors(  # noqa: PLR0913, PLR0917  # fixtures
+    start: Start,
+    settings: Settings,
+    database: Database,
+    tracker: Remote,
+    collector: Remote,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     variables = {
         "LEAKS_KEY": f"canary-{token_hex(12)}",
         "SIGNING_KEYS": token_urlsafe(32),
         "NATS_URL": f"nats://shop:canary-{token_hex(12)}@127.0.0.1:1",
         "SENTRY_DSN": dsn_of(tracker, f"canary{token_hex(12)}"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_TRACES_SAMPLER": "always_on",
     }
     backend = await start(
         "leaks:write notes:read",
@@ -109,7 +126,7 @@ async def test_no_planted_secret_is_in_a_log_a_metric_an_error_or_what_is_sent_o
         LOG_LEVEL="debug",
         **variables,
     )
-    planted = Planted(backend, tracker, database, capfd)
+    planted = Planted(backend, tracker, collector, database, capfd)
     planted.secrets |= {
         "key in a setting": variables["LEAKS_KEY"],
         "signing key": variables["SIGNING_KEYS"],

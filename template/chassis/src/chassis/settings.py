@@ -150,6 +150,7 @@ class Settings(EnvironmentSettings):
         "info", description="debug, info, warning or error"
     )
     log_format: Literal["json", "console"] = Field("json", description="json, or console for development")
+    revision: str = Field("unknown", description="revision of the source, shown as build_info; set in the image")
 
 
 MIN_DISTINCT = 12

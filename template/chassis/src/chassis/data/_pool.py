@@ -7,9 +7,12 @@ a short transaction.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 import asyncpg
+
+from chassis.ops import metrics
 
 type Connection = asyncpg.Connection[asyncpg.Record]
 
@@ -51,12 +54,22 @@ class Pool:
     async def acquire(self) -> Connection:
         """Lend a connection. Raises TimeoutError if none is free in time, and what asyncpg raises when it connects."""
         if self._free and not self._places.locked():
+            metrics.CONNECTION_WAIT.observe(0)
             return await self._acquire()
+        began = perf_counter()
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._acquire()
         except TimeoutError:
             raise TimeoutError("no connection was free or opened in time") from None
+        finally:
+            metrics.CONNECTION_WAIT.observe(perf_counter() - began)
+
+    def observe(self) -> None:
+        """Let the metrics show the connections of this pool."""
+        metrics.CONNECTIONS.labels("used").set_function(lambda: len(self._lent))
+        metrics.CONNECTIONS.labels("idle").set_function(lambda: len(self._free))
+        metrics.CONNECTIONS_MAX.set(self._size)
 
     async def _acquire(self) -> Connection:
         await self._places.acquire()

@@ -56,11 +56,13 @@ class Runner:
         self._max_attempts = self._delivery.max_attempts or max_attempts
         self._outcomes = {outcome: metrics.JOBS.labels(handler.name, outcome) for outcome in OUTCOMES}
         self._seconds = metrics.JOB_SECONDS.labels(handler.name)
+        self._wait = metrics.JOB_WAIT.labels(handler.name)
 
     async def run(self, claimed: Claimed) -> str:
         """Run the handler once, end the claim and return the outcome; nothing that the handler raises is raised."""
         started = perf_counter()
         with _ids_of(claimed):
+            self._wait.observe(claimed.waited, metrics.exemplar())
             try:
                 await self._attempt(claimed)
             except GeneratorExit:  # there is no event loop any more
@@ -70,8 +72,9 @@ class Runner:
             else:
                 outcome = "done"
                 log.info("job done", job=claimed.handler, attempt=claimed.attempt)
-        self._outcomes[outcome].inc()
-        self._seconds.observe(perf_counter() - started)
+            example = metrics.exemplar()
+            self._outcomes[outcome].inc(1, example)
+            self._seconds.observe(perf_counter() - started, example)
         return outcome
 
     async def _attempt(self, claimed: Claimed) -> None:

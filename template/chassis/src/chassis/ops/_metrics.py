@@ -1,6 +1,7 @@
 """Prometheus metrics; every label has a bounded set of values."""
 
 from functools import cache
+from math import nan
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -49,8 +50,15 @@ JOBS_RUNNING = Gauge("jobs_running", "Jobs that a worker has claimed.", ["job"])
 JOBS_OLDEST_AGE = Gauge("jobs_oldest_age_seconds", "For how long the oldest job has been due.", ["job"])
 JOBS_DEAD_LETTERS = Gauge("jobs_dead_letters", "Dead letters.", ["job"])
 SCHEDULE_LAG = Gauge("schedule_lag_seconds", "For how long a schedule has been due without a tick.", ["schedule"])
+OF_JOBS = {
+    "waiting": JOBS_WAITING,
+    "running": JOBS_RUNNING,
+    "oldest_age": JOBS_OLDEST_AGE,
+    "dead_letters": JOBS_DEAD_LETTERS,
+}
 EVENTS_PUBLISHED = Counter("events_published_total", "Integration events that their stream has acknowledged.")
 EVENTS_UNPUBLISHED_AGE = Gauge("events_unpublished_age_seconds", "Age of the oldest event that is not published.")
+EVENTS_UNPUBLISHED_AGE.set(nan)  # until it is known
 EVENTS_RECEIVED = Counter("events_received_total", "Events of other services that became jobs.", ["job"])
 EVENTS_REPEATED = Counter("events_repeated_total", "Events that had been received before.", ["job"])
 EVENTS_LAG = Gauge("events_lag", "Events in the stream that are not received yet.", ["job"])

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from chassis.data import Database, open_database
 from chassis.errors import Unavailable
 from chassis.jobs import Message, Outbox, Snooze, Task, Transaction, cron, handle
+from chassis.jobs._dead_letters import Selection, retry
 from chassis.jobs._gauges import JOBS, MAX_COUNTED, read_gauges
 from chassis.jobs._queue import Failure, Queue
 from chassis.settings import Settings
@@ -169,6 +170,17 @@ async def test_a_wait_is_counted_from_when_the_job_was_due(database: Database) -
     for job in await queue_of(database).claim(2, []):
         expected = 5 * 60 if job.id == second.id else 0
         assert expected <= job.waited < expected + 60
+
+
+async def test_a_dead_letter_that_is_retried_is_due_from_then(database: Database) -> None:
+    await queue(database, Call())
+    [job] = await queue_of(database).claim(1, [])
+    await queue_of(database).dead_letter(job, FAILURE)
+    await database.execute(DUE, HOUR)
+    async with database.transaction() as connection:
+        await retry(connection, Selection())
+    await read(database)
+    assert (gauges(CALL)["jobs_oldest_age_seconds"] or 0) < 60
 
 
 async def test_a_wait_after_a_back_off_and_a_snooze_is_counted_from_its_end(

@@ -63,13 +63,15 @@ def test_the_image_serves_as_an_unprivileged_user_with_a_read_only_root(project:
     }
     options = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=host"]
     options += [f"--env={name}={value}" for name, value in settings.items()]
-    docker("build", "--quiet", *BASES, f"--tag={tag}", str(project))
+    docker("build", "--quiet", *BASES, "--build-arg=REVISION=abc1234", f"--tag={tag}", str(project))
     try:
         docker("run", "--rm", *options, tag, "migrate")
         container = docker("run", "--detach", *options, tag)
         try:
             assert docker("inspect", "--format={{.Config.User}}", container) == "10001:10001"
             wait_until_healthy(container)
+            with urlopen(f"http://127.0.0.1:{ports[1]}/metrics", timeout=10) as answer:
+                assert 'revision="abc1234"' in answer.read().decode()
             with pytest.raises(HTTPError, match="401") as raised:
                 urlopen(f"http://127.0.0.1:{ports[0]}/v1/orders", timeout=10)  # of this machine
             raised.value.close()

@@ -48,6 +48,18 @@ def test_what_is_not_committed_is_not_put_at_risk(project: Path, recipe: str) ->
     assert tree(project) == before
 
 
+def test_the_image_is_built_with_the_revision_of_the_source(project: Path, tmp_path: Path) -> None:
+    """By a stand-in for Docker, which prints what it was asked."""
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "$@"\n')
+    docker.chmod(0o755)
+    head = git(project, "rev-parse", "--short", "HEAD").strip()
+    for change, revision in (("", head), ("Not committed.\n", f"{head}-dirty")):
+        append(project / "README.md", change)
+        status, printed, said = just(project, "image", PATH=f"{tmp_path}:{os.environ['PATH']}")
+        assert (status, printed) == (0, f"build --tag acme-shop --build-arg REVISION={revision} .\n"), said
+
+
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_project_without_a_commit_is_told_to_begin(repository: Path, tmp_path: Path, *, begun: bool) -> None:
     project = start(repository, tmp_path / "acme-shop")

@@ -150,6 +150,7 @@ class Settings(EnvironmentSettings):
         "info", description="debug, info, warning or error"
     )
     log_format: Literal["json", "console"] = Field("json", description="json, or console for development")
+    revision: str = Field("unknown", description="revision of the source, shown as build_info; set in the image")
     sentry_dsn: SecretHttpUrl = Field(
         SecretStr(""), description="https://key@host/project that unexpected exceptions are sent to; empty sends none"
     )

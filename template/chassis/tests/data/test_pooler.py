@@ -145,7 +145,7 @@ async def test_both_processes_work_behind_it(start: Start, pooled: Settings) -> 
                 await asyncio.sleep(0.05)
     for running in (backend.api, backend.worker):
         _, logged = await running.terminate()
-        assert '"level": "error"' not in logged
+        assert '"level":"error"' not in logged
         assert "database unavailable" not in logged
         assert "notifications" not in logged
 

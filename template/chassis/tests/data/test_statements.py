@@ -28,6 +28,7 @@ FILES = {
     "chassis.identity.api_keys._persistence",
     "chassis.jobs._claims",
     "chassis.jobs._dead_letters",
+    "chassis.jobs._gauges",
     "chassis.jobs._ordering",
     "chassis.jobs._queue",
     "chassis.jobs._retention",

@@ -5,12 +5,14 @@ import json
 import signal
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import isnan, nan
 from urllib.parse import unquote
 
 import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, StreamConfig
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from chassis.data import Caller, Database
@@ -229,9 +231,32 @@ async def test_the_age_of_the_oldest_event_is_measured_and_logged_while_nats_is_
         async with running():
             await until(lambda: has_logged(logs, "NATS unavailable, events wait"))
             await asyncio.sleep(0.2)
+            assert age_of_the_oldest() > 100
     late = [entry["oldest_seconds"] for entry in logs if entry["event"] == "events are published late"]
     assert len(late) == 1
-    assert next(iter(metrics.EVENTS_UNPUBLISHED_AGE.collect())).samples[0].value > 100
+
+
+def age_of_the_oldest() -> float:
+    return REGISTRY.get_sample_value("events_unpublished_age_seconds") or 0
+
+
+async def test_a_worker_that_loses_the_lead_forgets_the_age_of_the_oldest_event(
+    database: Database, broker: NatsServer, publish: Publish, running: Running
+) -> None:
+    broker.kill()
+    await publish(SampleTaken())
+    metrics.EVENTS_UNPUBLISHED_AGE.set(nan)  # other tests leave one
+
+    async def is_known() -> bool:
+        return age_of_the_oldest() > 0
+
+    async def is_forgotten() -> bool:
+        return isnan(age_of_the_oldest())
+
+    async with running():
+        await until(is_known)
+        await database.execute("UPDATE chassis_event_leader SET worker = gen_random_uuid(), until = now() + '1 minute'")
+        await until(is_forgotten)
 
 
 @pytest.mark.parametrize("kind", ["", "taken", "samples.taken", "samples.taken.v0", "Samples.taken.v1", None])

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from chassis.data import Database
@@ -96,6 +97,27 @@ async def test_an_event_becomes_a_job_of_each_subscription(
     assert sorted(await written(database)) == [1, 2]
     assert len([entry for entry in logs if entry["event"] == "job done"]) == 4
     assert await states(database) == []
+
+
+async def test_the_lag_of_a_subscription_is_known_without_an_event_and_forgotten_with_nats(
+    broker: NatsServer, billing: JetStreamContext, running: Running
+) -> None:
+    del billing
+
+    async def is_known() -> bool:
+        return lag() == 0
+
+    async def is_forgotten() -> bool:
+        return lag() is None
+
+    async with running(ON_PAID):
+        await until(is_known)
+        broker.kill()
+        await until(is_forgotten)
+
+
+def lag() -> float | None:
+    return REGISTRY.get_sample_value("events_lag", {"job": NAME})
 
 
 async def test_a_subscription_that_was_renamed_goes_on_where_it_was(

@@ -31,8 +31,8 @@ FORGET = "TRUNCATE effects"
 # The limit for a job that was interrupted.
 RECOVERY_SECONDS = 15
 GONE_SECONDS = pick(short=5.0, full=30.0)
-AWAY = '"event": "database unavailable"'
-BACK = '"event": "database available again"'
+AWAY = '"event":"database unavailable"'
+BACK = '"event":"database available again"'
 
 
 async def test_a_worker_recovers_by_itself(

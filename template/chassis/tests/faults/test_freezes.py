@@ -24,7 +24,7 @@ JOB_SECONDS = LEASE_SECONDS + 1
 LONG_SECONDS = 3 * LEASE_SECONDS
 OWNERS = "SELECT worker FROM chassis_jobs WHERE worker IS NOT NULL"
 NOW = "SELECT clock_timestamp()"
-LOST = '"event": "job claim lost"'
+LOST = '"event":"job claim lost"'
 
 
 async def test_a_frozen_worker_writes_nothing_of_a_job_that_was_given_to_another(

@@ -39,7 +39,7 @@ REFUSALS = {
     "full": (FILL, "DROP FUNCTION refuse CASCADE"),
 }
 REFUSED_SECONDS = 3.0
-ERROR = '"level": "error"'
+ERROR = '"level":"error"'
 
 
 @asynccontextmanager

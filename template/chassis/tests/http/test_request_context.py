@@ -104,7 +104,7 @@ async def test_a_path_parameter_makes_no_new_series(client: AsyncClient) -> None
 
 async def test_unknown_paths_and_methods_share_one_series(client: AsyncClient) -> None:
     await client.request("BREW", "/tea")
-    labels = {"method": "other", "route": "unmatched", "status": "404"}
+    labels = {"method": "_OTHER", "route": "unmatched", "status": "404"}
     assert REGISTRY.get_sample_value("http_requests_total", labels)
 
 

@@ -390,7 +390,7 @@ async def test_a_job_that_still_runs_is_not_claimed_again_by_its_own_worker(data
 
 async def test_a_job_that_cannot_be_put_back_at_the_end_waits_for_its_lease(settings: Settings) -> None:
     away = Settings.model_validate(settings.model_dump() | {"database_url": "postgresql://postgres@127.0.0.1:1/none"})
-    claimed = Claimed(1, 1, PLAIN, uuid4(), 1, b"{}", 0, 1, 0, False, None, "", "", None)  # noqa: FBT003  # as a row
+    claimed = Claimed(1, 1, PLAIN, uuid4(), 1, b"{}", 0, 1, 0, False, None, "", "", None, 0)  # noqa: FBT003  # as a row
     interrupted = asyncio.Event()
     interrupted.set()
     with capture_logs() as logs:

@@ -58,7 +58,7 @@ async def test_a_killed_workers_job_is_done_by_another(workers: Workers, fleet: 
         await worker.kill()
     other = await fleet.start("worker")
     await until(lambda: is_counted(workers, note))
-    await until(lambda: is_logged(other, '"job": "notes.count"'))
+    await until(lambda: is_logged(other, '"job":"notes.count"'))
 
 
 async def is_counted(workers: Workers, note: UUID) -> bool:
@@ -78,7 +78,7 @@ async def test_a_frozen_workers_job_is_done_by_another_and_its_own_run_changes_n
     await fleet.start("worker")
     await until(lambda: is_counted(workers, note))
     worker.thaw()
-    await until(lambda: is_logged(worker, '"attempt": 1'))
+    await until(lambda: is_logged(worker, '"attempt":1'))
     status, _ = await worker.terminate()
     assert status == 0
     assert await counted(workers, note) == 1

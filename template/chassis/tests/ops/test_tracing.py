@@ -25,10 +25,11 @@ def test_a_trace_goes_on_below_its_caller(recorded: InMemorySpanExporter) -> Non
 
 
 def test_ids_are_those_of_the_entry_and_end_with_it(recorded: InMemorySpanExporter) -> None:
+    before = trace_id.get(), span_id.get(), traceparent()
     with entry_span("GET", "server", SAMPLED):
         assert trace_id.get() == TRACE
         assert traceparent() == f"00-{TRACE}-{span_id.get()}-01"
-    assert (trace_id.get(), span_id.get(), traceparent()) == ("", "", "")
+    assert (trace_id.get(), span_id.get(), traceparent()) == before
     assert f"{recorded.get_finished_spans()[0].context.span_id:016x}" != CALLER
 
 

@@ -15,7 +15,7 @@ from chassis.data._outage import Outage
 from chassis.data._pool import CLOSE_SECONDS, Connection, Lent, Pool
 from chassis.data._traced import TracedLent, statement_span
 from chassis.errors import Unavailable
-from chassis.ops import is_recorded
+from chassis.ops import is_recorded, metrics
 from chassis.settings import Settings
 
 # Raised when the server is stopped, restarting, frozen, overloaded, full or read-only, when tables do not exist, change
@@ -137,8 +137,10 @@ class Database:
         self._background: set[asyncio.Task[Any]] = set()
 
     def watch(self) -> None:
-        """Log outages from now on, also one that there is already."""
+        """Log outages from now on, also one that there is already, and let the metrics show this database."""
         self._outage.is_logged = True
+        metrics.DATABASE_AVAILABLE.set_function(lambda: self._outage.is_over)
+        self._pool.observe()
         self.start(self.ready())
 
     def start[T](self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

@@ -22,6 +22,10 @@ class Outage:
         self.is_logged = False
         self._last_error: float | None = None
 
+    @property
+    def is_over(self) -> bool:
+        return self._last_error is None
+
     def fail(self, error: BaseException) -> None:
         if self.is_logged and self._last_error is None:
             log.warning("database unavailable", reason=reason_of(error))

@@ -7,10 +7,12 @@ a short transaction.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from time import monotonic
+from time import perf_counter
 from typing import Any
 
 import asyncpg
+
+from chassis.ops import metrics
 
 type Connection = asyncpg.Connection[asyncpg.Record]
 
@@ -52,12 +54,22 @@ class Pool:
     async def acquire(self) -> Connection:
         """Lend a connection. Raises TimeoutError if none is free in time, and what asyncpg raises when it connects."""
         if self._free and not self._places.locked():
+            metrics.CONNECTION_WAIT.observe(0)
             return await self._acquire()
+        began = perf_counter()
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._acquire()
         except TimeoutError:
             raise TimeoutError("no connection was free or opened in time") from None
+        finally:
+            metrics.CONNECTION_WAIT.observe(perf_counter() - began)
+
+    def observe(self) -> None:
+        """Let the metrics show the connections of this pool."""
+        metrics.CONNECTIONS.labels("used").set_function(lambda: len(self._lent))
+        metrics.CONNECTIONS.labels("idle").set_function(lambda: len(self._free))
+        metrics.CONNECTIONS_MAX.set(self._size)
 
     async def _acquire(self) -> Connection:
         await self._places.acquire()
@@ -66,7 +78,7 @@ class Pool:
         except BaseException:
             self._places.release()
             raise
-        self._lent[session] = monotonic()
+        self._lent[session] = perf_counter()
         return session
 
     def _take(self) -> Connection | None:
@@ -88,13 +100,13 @@ class Pool:
         if session.is_closed() or session.is_in_transaction():
             session.terminate()
         else:
-            self._free.append((monotonic(), session))
+            self._free.append((perf_counter(), session))
         self._places.release()
 
     async def _close_unused(self) -> None:
         while True:
             await asyncio.sleep(UNUSED_SECONDS / 3)
-            since = monotonic() - UNUSED_SECONDS
+            since = perf_counter() - UNUSED_SECONDS
             while self._free and self._free[0][0] < since:
                 with suppress(Exception):  # it is lost
                     await self._free.pop(0)[1].close(timeout=CLOSE_SECONDS)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
+from math import nan
 
 import structlog
 from uuid_utils.compat import uuid7
@@ -14,6 +15,7 @@ from chassis.events._ingest import Ingest
 from chassis.events._relay import Relay
 from chassis.events._settings import NatsSettings
 from chassis.jobs import Subscription
+from chassis.ops import metrics
 from chassis.settings import load
 
 log = structlog.stdlib.get_logger(__name__)
@@ -71,6 +73,8 @@ class Exchange:
             await asyncio.sleep(AWAY_SECONDS)
         except* Unavailable as errors:
             raise Unavailable from errors
+        finally:
+            metrics.EVENTS_LAG.clear()
 
     async def resign(self) -> None:
         """Let another worker lead at once."""
@@ -78,7 +82,13 @@ class Exchange:
             await self._database.execute(RESIGN, self._worker)
 
     async def _leads(self) -> bool:
-        return bool(await self._database.fetchval(LEAD, self._worker, LEAD_SECONDS))
+        leads = False
+        try:
+            leads = bool(await self._database.fetchval(LEAD, self._worker, LEAD_SECONDS))
+        finally:
+            if not leads:  # another worker knows how old the oldest event is, or nobody does
+                metrics.EVENTS_UNPUBLISHED_AGE.set(nan)
+        return leads
 
     async def _keep_lead(self, broker: Broker) -> None:
         while True:

@@ -89,7 +89,8 @@ class Ingest:
             messages = await self._fetch(broker, consumer)
             if not messages:
                 broker.check()
-                await consumer.consumer_info()  # raises when the server has forgotten it
+                info = await consumer.consumer_info()  # raises when the server has forgotten it
+                metrics.EVENTS_LAG.labels(self._name).set(info.num_pending or 0)
                 if await position_of(self._database, self._subscription) != position:
                     return
                 continue

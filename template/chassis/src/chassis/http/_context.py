@@ -18,6 +18,8 @@ class RequestContext:
     principal: str = ""
     # Added to the response, also to an error.
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    # None without a body, or with one that was refused.
+    body_bytes: int | None = None
     # The parsed body of a JSON request.
     json: object = None
     # Closed, with the transaction in it committed, before the response is sent.

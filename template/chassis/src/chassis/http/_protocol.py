@@ -233,7 +233,7 @@ def _render(error: Error, fields: Mapping[str, str]) -> bytes:
     response = problem(error)
     response.headers.update({**SAFE, **NOT_KEPT, **fields, "connection": "close", "x-request-id": request_id.get()})
     lines = [name + b": " + value + b"\r\n" for name, value in response.raw_headers]
-    metrics.REQUESTS.labels("other", "unmatched", error.status).inc()
+    metrics.REQUESTS.labels(metrics.OTHER, metrics.UNMATCHED, error.status).inc()
     log.info("request refused", status=error.status)
     request_id.reset(token)
     return b"".join([STATUS_LINE[error.status], *lines, b"\r\n", response.body])

@@ -37,6 +37,7 @@ class RequestBodyMiddleware:
             if "content-length" in headers or "transfer-encoding" in headers:
                 body = await self._take(headers, receive)
                 receive = _replay(body, receive)
+                context_of(scope).body_bytes = len(body)
                 if body and is_json(headers.get("content-type", "")):
                     context_of(scope).json = _parse(body)
             _check_address(scope)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from chassis.errors import Error
-from chassis.http._context import KEY, RequestContext
+from chassis.http._context import KEY, RequestContext, context_of
 from chassis.http._cors import fields_for
 from chassis.http._problems import problem
 from chassis.http._routes import Routes
@@ -67,6 +67,7 @@ class RequestContextMiddleware:
         method, scope = scope["method"], _as_get(scope)
         scope[KEY] = context
         started = perf_counter()
+        metrics.REQUESTS_IN_FLIGHT.inc()
         status, failure = 0, ""
 
         async def send_with_headers(message: Message) -> None:
@@ -93,6 +94,7 @@ class RequestContextMiddleware:
                 fields = fields_for(Headers(scope=scope).get("origin", ""), self._origins)
                 await problem(Error(), headers=fields)(scope, receive, send_with_headers)
             finally:
+                metrics.REQUESTS_IN_FLIGHT.dec()
                 _record(scope, method, status, perf_counter() - started)
                 _describe(span, scope, method, status, failure)
                 request_id.reset(token)
@@ -141,12 +143,11 @@ def _describe(span: Span, scope: Scope, method: str, status: int, failure: str) 
 
 def _record(scope: Scope, method: str, status: int, seconds: float) -> None:
     """Count and log the request under the path template of its route, so that ids create no new time series."""
-    method = method if method in METHODS else "other"
+    method = method if method in METHODS else metrics.OTHER
     client, _port = scope["client"] or ("", 0)
     routes: Routes = scope["app"].state.routes
     route = routes.template_of(scope)
-    metrics.REQUESTS.labels(method, route, status).inc()
-    metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
+    metrics.count_request(method, route, status, seconds, context_of(scope).body_bytes)
     milliseconds = round(seconds * 1000, 1)
     log.info(
         "request",

@@ -6,6 +6,8 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
+from chassis.ops import metrics
+
 
 class Routes:
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
@@ -33,4 +35,4 @@ class Routes:
         matched = self._by_identity.get(id(scope.get("route")), [])
         if len(matched) > 1:  # its router is included more than once
             matched = [route for route in matched if route.path_regex.match(scope["path"])]
-        return matched[0].path or "" if matched else "unmatched"
+        return matched[0].path or "" if matched else metrics.UNMATCHED

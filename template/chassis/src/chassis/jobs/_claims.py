@@ -34,6 +34,7 @@ _FIRST = ", ".join(
     f"(SELECT least(min(run_at), now() - interval '1 second') FROM chassis_jobs WHERE {place})" for place in _PLACES
 )
 
+# A job whose lease has ended was due again then.
 # By an array, for which the planner expects few rows: a join might read the whole table.
 # Arguments of both claims: the worker, the length of its lease, how many jobs, and whether the worker is idle.
 # The attempt is counted before it begins, or a job that kills its worker would be tried for ever. When the worker of an
@@ -41,12 +42,13 @@ _FIRST = ", ".join(
 _UPDATE = """
     UPDATE chassis_jobs
     SET worker = $1, claim = claim + 1, run_at = now() + $2::interval,
+        due_at = CASE WHEN worker IS NULL THEN due_at ELSE run_at END,
         attempt = attempt + (worker IS NULL OR is_alone)::int,
         crashes = crashes + (worker IS NOT NULL AND NOT is_alone)::int,
         is_alone = $4 AND (SELECT count(*) FROM chosen) = 1
     WHERE id = ANY(ARRAY(SELECT id FROM chosen))
     RETURNING id, claim, handler, message_id, version, payload, priority, attempt, crashes, is_alone, ordering_key,
-        request_id, traceparent, errors -> -1 ->> 'traceparent'
+        request_id, traceparent, errors -> -1 ->> 'traceparent', extract(epoch FROM now() - due_at)::float
 """
 
 

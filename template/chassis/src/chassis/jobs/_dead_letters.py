@@ -48,7 +48,7 @@ RETRY = f"""
         ORDER BY handler, key, CASE WHEN key IS NULL THEN id END, id
     )
     UPDATE chassis_jobs
-    SET dead_at = NULL, attempt = 0, crashes = 0, run_at = now(), is_waiting = ordering_key IS NOT NULL
+    SET dead_at = NULL, attempt = 0, crashes = 0, due_at = now(), run_at = now(), is_waiting = ordering_key IS NOT NULL
     WHERE dead_at IS NOT NULL AND id IN (SELECT id FROM chosen)
     RETURNING id, handler, ordering_key, CASE WHEN ordering_key IS NOT NULL THEN {LOCK}::text END
 """  # noqa: S608  # made of constants

@@ -32,8 +32,9 @@ COMPLETE_ALL = """
 _ERRORS = "CASE WHEN jsonb_array_length(errors) < 10 THEN errors ELSE errors - 0 END"
 RELEASE = f"""
     UPDATE chassis_jobs
-    SET worker = NULL, claim = claim + 1, crashes = $5, is_alone = false, run_at = now() + $3::interval,
-        attempt = attempt - ($4::jsonb IS NULL)::int, errors = coalesce({_ERRORS} || $4::jsonb, errors)
+    SET worker = NULL, claim = claim + 1, crashes = $5, is_alone = false, due_at = now() + $3::interval,
+        run_at = now() + $3::interval, attempt = attempt - ($4::jsonb IS NULL)::int,
+        errors = coalesce({_ERRORS} || $4::jsonb, errors)
     WHERE id = $1 AND claim = $2
 """  # noqa: S608  # made of constants
 DEAD_LETTER = f"""
@@ -74,6 +75,8 @@ class Claimed(NamedTuple):
     # The span that caused the job, and that of the last attempt which failed.
     traceparent: str
     failed_traceparent: str | None
+    # The seconds from when it was due, for the first time or again, until it was claimed.
+    waited: float
 
 
 class Failure(NamedTuple):

@@ -58,15 +58,12 @@ class Runner:
         self._max_attempts = self._delivery.max_attempts or max_attempts
         self._outcomes = {outcome: metrics.JOBS.labels(handler.name, outcome) for outcome in OUTCOMES}
         self._seconds = metrics.JOB_SECONDS.labels(handler.name)
+        self._wait = metrics.JOB_WAIT.labels(handler.name)
 
     async def run(self, claimed: Claimed) -> str:
         """Run the handler once, end the claim and return the outcome; nothing that the handler raises is raised."""
-        started = perf_counter()
         with _ids_of(claimed):
-            outcome = await self._run(claimed)
-        self._outcomes[outcome].inc()
-        self._seconds.observe(perf_counter() - started)
-        return outcome
+            return await self._run(claimed)
 
     async def _run(self, claimed: Claimed) -> str:
         job, attempt = claimed.handler, claimed.attempt
@@ -80,7 +77,10 @@ class Runner:
         }
         links = [claimed.failed_traceparent] if claimed.failed_traceparent else []
         parents = {"traceparent": claimed.traceparent}
+        started = perf_counter()
         with entry_span(f"process {job}", "consumer", parents, attributes, links) as span:
+            example = metrics.exemplar()
+            self._wait.observe(claimed.waited, example)
             try:
                 await self._attempt(claimed, Caller(request_id=claimed.request_id, traceparent=traceparent()))
             except GeneratorExit:  # there is no event loop any more
@@ -93,6 +93,8 @@ class Runner:
                 outcome = "done"
                 log.info("job done", job=job, attempt=attempt)
             span.set_attribute("chassis.job.outcome", outcome)
+            self._outcomes[outcome].inc(1, example)
+            self._seconds.observe(perf_counter() - started, example)
         return outcome
 
     async def _attempt(self, claimed: Claimed, caller: Caller) -> None:

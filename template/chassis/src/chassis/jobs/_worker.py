@@ -14,6 +14,7 @@ import structlog
 
 from chassis.data import Database
 from chassis.jobs._ends import Ends
+from chassis.jobs._gauges import read_gauges
 from chassis.jobs._handlers import Handler, Subscription
 from chassis.jobs._listener import Listener
 from chassis.jobs._loops import Loops, pause
@@ -35,8 +36,10 @@ IDLE_SECONDS = 0.02
 TICK_SECONDS = 1.0
 # Less than an hour, so that a restart or an outage of the database skips no hour.
 SWEEP_SECONDS = 1_800.0
-# Besides one for each job: those that claim, renew, complete, sweep, tick and notify.
-SPARE_CONNECTIONS = 6
+# Between two readings of the gauges; longer with a backlog, so that they take a small share of a core.
+GAUGES_SECONDS, GAUGES_SHARE = 15.0, 0.02
+# Besides one for each job: those that claim, renew, complete, sweep, tick, notify and read the gauges.
+SPARE_CONNECTIONS = 7
 # A job whose worker died so often in a row, with others beside it, runs beside no other such job, and then alone.
 CRASHES_UNTIL_SINGLE, CRASHES_UNTIL_ALONE = 2, 3
 # Before the next try, for a job beside which others did not come to an end.
@@ -120,6 +123,7 @@ class Worker:
                 ("maintain", self._maintain, self._idle),
                 ("tick", self._tick, self._stop),
                 ("sweep", self._sweep, self._stop),
+                ("gauges", self._read_gauges, self._idle),
             ):
                 group.create_task(self._loops.repeat(name, step, end))
             group.create_task(self._listener.listen())
@@ -217,6 +221,11 @@ class Worker:
     async def _tick(self) -> None:
         await tick_all(self._outbox, self._schedules)
         await pause(self._stop, TICK_SECONDS)
+
+    async def _read_gauges(self) -> None:
+        began = perf_counter()
+        await read_gauges(self._database, [*self._limits], [schedule.name for schedule in self._schedules])
+        await pause(self._idle, max(GAUGES_SECONDS, (perf_counter() - began) / GAUGES_SHARE))
 
     async def _sweep(self) -> None:
         await sweep(self._database, self._retention, self._settings)

@@ -1,8 +1,10 @@
 """Operations: logs, metrics, health, and how a process starts and stops."""
 
 from chassis.ops import _metrics as metrics
+from chassis.ops._build import build, version_of
 from chassis.ops._health import create_operations
 from chassis.ops._logs import configure_logs, job_id, message_id, module_of, principal, request_id
+from chassis.ops._measuring import measuring
 from chassis.ops._processes import Commands, run, stop_on_signals
 from chassis.ops._redaction import redact
 from chassis.ops._telemetry import TelemetrySettings, recording
@@ -11,6 +13,7 @@ from chassis.ops._tracing import entry_span, fail, inject, is_recorded, span, sp
 __all__ = [
     "Commands",
     "TelemetrySettings",
+    "build",
     "configure_logs",
     "create_operations",
     "entry_span",
@@ -18,6 +21,7 @@ __all__ = [
     "inject",
     "is_recorded",
     "job_id",
+    "measuring",
     "message_id",
     "metrics",
     "module_of",
@@ -31,4 +35,5 @@ __all__ = [
     "stop_on_signals",
     "trace_id",
     "traceparent",
+    "version_of",
 ]

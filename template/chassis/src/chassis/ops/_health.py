@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -10,6 +9,7 @@ from starlette.routing import Route
 
 from chassis.errors import Unavailable
 from chassis.ops._log_level import LOG_LEVEL_ROUTES
+from chassis.ops._metrics import exposition
 
 
 def create_operations(is_ready: Callable[[], Awaitable[bool]]) -> Starlette:
@@ -21,8 +21,9 @@ def create_operations(is_ready: Callable[[], Awaitable[bool]]) -> Starlette:
     async def readyz(_request: Request) -> Response:
         return PlainTextResponse("ready\n") if await is_ready() else _not_ready(Unavailable())
 
-    async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        content, media_type = exposition(request.headers.get("accept", ""))
+        return Response(content, media_type=media_type)
 
     routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics), *LOG_LEVEL_ROUTES]
     return Starlette(routes=routes)

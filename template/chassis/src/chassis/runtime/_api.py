@@ -5,7 +5,7 @@ import asyncio
 from chassis.data import open_database
 from chassis.http import connect, open_limits, serving
 from chassis.jobs import Outbox
-from chassis.ops import create_operations, stop_on_signals
+from chassis.ops import build, create_operations, measuring, stop_on_signals
 from chassis.outbound import closing_clients
 from chassis.runtime._definition import ServiceDefinition
 from chassis.runtime._modules import handlers_of
@@ -22,6 +22,7 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
         service.recording("api"),
         open_database(settings) as database,
         open_limits(settings) as api.state.limits,
+        measuring(build(service.name, settings)),
         closing_clients(),
     ):
         database.watch()

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,7 +12,7 @@ from chassis.data import Database
 from chassis.http import Application, create_application, tracked_jobs
 from chassis.identity import Authenticate, Authentication, allow_anonymous
 from chassis.jobs import TrackedTask, Transport
-from chassis.ops import TelemetrySettings, recording
+from chassis.ops import TelemetrySettings, recording, version_of
 from chassis.runtime._modules import Module, ModuleError, check, discover, handlers_of, load_module, subscriptions_of
 from chassis.settings import ApiSecrets, EdgeSettings, EnvironmentSettings, HttpClientSettings, Settings, load
 
@@ -36,10 +35,7 @@ class ServiceDefinition:
     @property
     def version(self) -> str:
         """The version of the installed distribution; 0 when it is not installed."""
-        try:
-            return version(self.name)
-        except PackageNotFoundError:
-            return "0"
+        return version_of(self.name)
 
     @cached_property
     def modules(self) -> tuple[Module, ...]:

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from chassis.data import open_database
 from chassis.http import IDEMPOTENCY_KEYS, serving
 from chassis.jobs import Worker, max_connections
-from chassis.ops import create_operations, stop_on_signals
+from chassis.ops import build, create_operations, measuring, stop_on_signals
 from chassis.outbound import closing_clients
 from chassis.runtime._definition import ServiceDefinition
 from chassis.runtime._modules import handlers_of, schedules_of, subscriptions_of
@@ -22,6 +22,7 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
     async with (
         service.recording("worker"),
         open_database(settings, connections) as database,
+        measuring(build(service.name, settings)),
         closing_clients(),
         events.open(service.name, database, subscriptions) if events else nullcontext() as beside,
     ):

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI
 from httpx import AsyncClient
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from chassis.data import Database
@@ -38,6 +39,22 @@ async def test_the_keys_are_discovered_once_for_many_at_once(caller: AsyncClient
     answers = await asyncio.gather(*(status(caller, issuer.token(sub=f"user{number}")) for number in range(20)))
     assert set(answers) == {200}
     assert issuer.requests == [DISCOVERY, "/keys"]
+
+
+def fetches(outcome: str) -> float:
+    return REGISTRY.get_sample_value("oidc_key_fetches_total", {"outcome": outcome}) or 0
+
+
+async def test_fetches_of_keys_are_counted_by_their_outcome(
+    caller: AsyncClient, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ok, error = fetches("ok"), fetches("error")
+    assert await status(caller, issuer.token(sub="before")) == 200
+    assert (fetches("ok"), fetches("error")) == (ok + 1, error)
+    monkeypatch.setattr(keys, "FLOOR_SECONDS", 0.0)
+    with away(issuer):
+        assert await status(caller, issuer.token({"kid": "another"})) == 401
+    assert (fetches("ok"), fetches("error")) == (ok + 1, error + 1)
 
 
 async def test_a_new_key_is_fetched_and_the_old_one_is_gone(

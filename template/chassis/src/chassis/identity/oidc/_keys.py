@@ -16,6 +16,7 @@ from jwt.exceptions import PyJWTError
 
 from chassis.errors import Unavailable
 from chassis.identity.oidc._settings import secure
+from chassis.ops import metrics
 from chassis.outbound import reason_of
 
 log = structlog.stdlib.get_logger(__name__)
@@ -89,8 +90,10 @@ class KeySet:
             try:
                 self._keys = await self._fetch()
                 self._fetched = monotonic()
+                metrics.KEY_FETCHES.labels("ok").inc()
             except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
                 reason = str(error) if isinstance(error, ValueError) else reason_of(error)
+                metrics.KEY_FETCHES.labels("error").inc()
                 log.warning("issuer keys not fetched", reason=reason)
 
 

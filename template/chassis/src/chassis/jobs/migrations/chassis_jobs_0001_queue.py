@@ -53,7 +53,9 @@ INDEXES = (
     CREATE INDEX chassis_jobs_ordering_key ON chassis_jobs (handler, ordering_key, is_waiting, id)
         WHERE ordering_key IS NOT NULL AND dead_at IS NULL
     """,
-    "CREATE INDEX chassis_jobs_dead ON chassis_jobs (dead_at) WHERE dead_at IS NOT NULL",
+    # By these, jobs are counted. With `run_at`, the first might be used for claims, which would sort a backlog.
+    "CREATE INDEX chassis_jobs_waiting ON chassis_jobs (handler, due_at) WHERE worker IS NULL AND dead_at IS NULL",
+    "CREATE INDEX chassis_jobs_dead_letters ON chassis_jobs (handler, dead_at) WHERE dead_at IS NOT NULL",
 )
 OTHERS = (
     "CREATE TABLE chassis_job_limits (handler text PRIMARY KEY, claimed_by xid8 NOT NULL)",

@@ -126,4 +126,4 @@ def _alert(slo: str, summary: str, severity: str, days: int) -> str:
 def _factor(percent: int, window: str, days: int) -> str:
     """Give the burn rate that spends this part of the budget within a window."""
     hours = int(window[:-1]) * HOURS[window[-1]]
-    return f"{Decimal(percent) * days * 24 / 100 / hours:g}"
+    return f"{percent * days * 24 / 100 / hours:g}"

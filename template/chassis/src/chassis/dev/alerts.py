@@ -62,7 +62,7 @@ def findings(project: Path, known: set[str]) -> Iterator[str]:
     found = list(rules(project))
     yield from unprepared(project, [each for each in found if "alert" in each])
     recorded = {each["record"] for each in found if "record" in each}
-    for place, query in (*_queries_of(found), *_queries_of_dashboards(project)):
+    for place, query in queries(project):
         yield from (f"{place}: {fault}" for fault in faults(query, known | recorded))
 
 
@@ -92,12 +92,10 @@ def _fired(cases: Iterable[Rule]) -> Iterator[str]:
         yield from re.findall(r'alertname=\\"(\w+)', json.dumps(case.get("promql_expr_test", ())))
 
 
-def _queries_of(found: Iterable[Rule]) -> Iterator[tuple[str, str]]:
-    for each in found:
-        yield each.get("alert") or each["record"], each["expr"]
-
-
-def _queries_of_dashboards(project: Path) -> Iterator[tuple[str, str]]:
+def queries(project: Path) -> Iterator[tuple[str, str]]:
+    """Give the queries of rules and dashboards, each with where it is."""
+    for rule in rules(project):
+        yield rule.get("alert") or rule["record"], rule["expr"]
     for file in sorted((project / DASHBOARDS).glob("*.json")):
         for query in _expressions(json.loads(file.read_text(encoding="utf-8"))):
             yield f"{DASHBOARDS}/{file.name}", query
@@ -117,14 +115,19 @@ def _expressions(part: object) -> Iterator[str]:
 def faults(query: str, known: set[str]) -> list[str]:
     """Say that a query does not parse, or which of its metrics do not exist."""
     try:
-        parsed = promql_parser.parse(query)
+        named = names_in(query)
     except ValueError as error:
         return [f"{query} does not parse: {error}"]
+    return [f"no metric is called {name}" for name in named if name not in known and not BUILT_IN.fullmatch(name)]
+
+
+def names_in(query: str) -> list[str]:
+    """Name the series that a query selects. Raises ValueError."""
     named: list[str] = []
 
     def visit(part: promql_parser.Expr) -> None:
         if isinstance(part, promql_parser.VectorSelector):
             named.append(str(part.name))
 
-    promql_parser.walk(parsed, visit)
-    return [f"no metric is called {name}" for name in named if name not in known and not BUILT_IN.fullmatch(name)]
+    promql_parser.walk(promql_parser.parse(query), visit)
+    return named

@@ -69,6 +69,61 @@ def test_a_new_project_has_rules_runbooks_cases_and_dashboards_that_fit_together
     ], done.stdout + done.stderr
 
 
+def test_a_runbook_is_a_screenful_and_says_what_to_look_at_and_what_to_do(default_project: Path) -> None:
+    text = (default_project / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    sections = text.split("\n## ")[1:]
+    assert sections
+    for section in sections:
+        assert len(section.splitlines()) <= 25, section
+        assert re.findall(r"^\*\*(.+?)\*\*", section, re.MULTILINE) == ["Meaning.", "Look at", "Do."], section
+
+
+def test_runbooks_name_log_events_that_exist(default_project: Path) -> None:
+    reference = (CHASSIS / "REFERENCE.md").read_text(encoding="utf-8")
+    text = (default_project / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    named = [event for line in re.findall(r"`event` = (.+)", text) for event in re.findall(r"`([^`]{9,})`", line)]
+    assert "job dead-lettered" in named
+    assert [event for event in named if f"\n| `{event}` | " not in reference] == []
+
+
+FAULTS = """
+import sys
+from chassis.dev.alerts import faults, metrics
+known = metrics()
+print(*(fault for query in sys.stdin.read().splitlines() for fault in faults(query, known)), sep="\\n", end="")
+"""
+
+
+def test_queries_in_runbooks_parse_and_name_metrics_that_exist(default_project: Path) -> None:
+    text = (default_project / "docs" / "runbooks.md").read_text(encoding="utf-8")
+    queries = re.findall(r"`((?:sum|max|histogram_quantile|rate|up|database_\w+)\b[^`]*)`", text)
+    assert 'up{process="worker"}' in queries
+    command = ["uv", "run", "--quiet", "--project", str(CHASSIS), "python", "-c", FAULTS]
+    variables = {**environment(), "PYTHONPATH": str(default_project / "src")}
+    done = subprocess.run(
+        command,
+        cwd=default_project,
+        env=variables,
+        check=True,
+        capture_output=True,
+        text=True,
+        input="\n".join(queries),
+    )
+    assert done.stdout == ""
+
+
+def test_the_panels_of_a_dashboard_have_places_of_their_own(default_project: Path) -> None:
+    files = [*(default_project / "ops" / "grafana").glob("*.json")]
+    assert {file.stem for file in files} == {"database", "service", "slos", "worker"}
+    for file in files:
+        panels = json.loads(file.read_text(encoding="utf-8"))["panels"]
+        assert len({panel["id"] for panel in panels}) == len(panels)
+        places = [panel["gridPos"] for panel in panels]
+        cells = [(at["x"] + x, at["y"] + y) for at in places for x in range(at["w"]) for y in range(at["h"])]
+        assert len(cells) == len(set(cells)), file
+        assert max(x for x, _ in cells) < 24
+
+
 @pytest.mark.slow
 def test_the_case_of_an_alert_fails_without_it(render_service: Render) -> None:
     project = render_service()

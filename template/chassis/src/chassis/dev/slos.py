@@ -78,7 +78,7 @@ def _rules(slos: Mapping[str, Any], days: int) -> Iterator[str]:
 def _require_valid(name: str, slo: Mapping[str, Any]) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise ValueError(f"{name}: write the name as in read-latency")
-    if slo.keys() not in (FIELDS | {"good"}, FIELDS | {"bad"}):
+    if set(slo) not in (FIELDS | {"good"}, FIELDS | {"bad"}):
         raise ValueError(f"{name}: it needs {', '.join(sorted(FIELDS))}, and either good or bad")
     objective = slo["objective"]
     if not isinstance(objective, int | Decimal) or not 0 < objective < 100:  # noqa: PLR2004  # percent
@@ -109,21 +109,17 @@ def _record(name: str, expression: str) -> str:
 
 def _alert(slo: str, summary: str, severity: str, days: int) -> str:
     alert = f"{slo.title().replace('-', '')}BurnRate"
-    either = (
-        " and ".join(f'slo:burn_rate:{window}{{slo="{slo}"}} > {_factor(percent, long, days)}' for window in windows)
-        for percent, *windows in BURNS[severity]
-        for long in windows[:1]
-    )
     return ALERT.format(
         alert=alert,
-        expression="\n          or ".join(either),
+        expression="\n          or ".join(_burns(slo, days, *burn) for burn in BURNS[severity]),
         severity=severity,
         summary=json.dumps(f"The error budget is spent too fast. Objective: {summary}", ensure_ascii=False),
         anchor=alert.lower(),
     )
 
 
-def _factor(percent: int, window: str, days: int) -> str:
-    """Give the burn rate that spends this part of the budget within a window."""
-    hours = int(window[:-1]) * HOURS[window[-1]]
-    return f"{percent * days * 24 / 100 / hours:g}"
+def _burns(slo: str, days: int, percent: int, long: str, short: str) -> str:
+    """Compare both windows with the burn rate that spends this part of the budget within the long one."""
+    hours = int(long[:-1]) * HOURS[long[-1]]
+    factor = f"{percent * days * 24 / 100 / hours:g}"
+    return " and ".join(f'slo:burn_rate:{window}{{slo="{slo}"}} > {factor}' for window in (long, short))

@@ -29,7 +29,8 @@ groups:
 # The burn rate is the ratio of bad events to what the objective allows: at 1, the budget lasts exactly for its window.
 RECORD = """\
       - record: {name}
-        expr: {expression}
+        expr: >-
+          {expression}
 """
 LABELS = "        labels: {{slo: {}}}\n"
 ALERT = """\

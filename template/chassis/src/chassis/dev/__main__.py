@@ -56,7 +56,7 @@ def _setup(_arguments: Sequence[str]) -> None:
 
 
 def _check(_arguments: Sequence[str]) -> None:
-    """Lint the migrations, and compare the documents with the code."""
+    """Lint the migrations, compare the documents with the code, and the alerts with what belongs to them."""
     from chassis.dev import squawk
     from chassis.dev.project import service
 
@@ -66,6 +66,7 @@ def _check(_arguments: Sequence[str]) -> None:
     if service().events:
         _asyncapi([])
     _messages([])
+    _slos([])
 
 
 def _openapi(_arguments: Sequence[str]) -> None:
@@ -90,6 +91,21 @@ def _messages(arguments: Sequence[str]) -> None:
         messages.write()
     else:
         print(messages.check())
+
+
+def _slos(arguments: Sequence[str]) -> None:
+    from chassis.dev import alerts, slos
+
+    if "--write" in arguments:
+        slos.write()
+    else:
+        print(slos.check(), alerts.check(), sep="\n")
+
+
+def _observe(_arguments: Sequence[str]) -> None:
+    from chassis.dev import observe
+
+    observe.main()
 
 
 def _migration(arguments: Sequence[str]) -> None:
@@ -214,6 +230,8 @@ WITHOUT_DATABASE: Mapping[str, Callable[[Sequence[str]], None]] = {
     "openapi": _openapi,
     "asyncapi": _asyncapi,
     "messages": _messages,
+    "slos": _slos,
+    "observe": _observe,
     "migration": _migration,
     "renumber": _renumber,
     "manifest": _manifest,

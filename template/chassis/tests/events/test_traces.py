@@ -37,7 +37,9 @@ async def test_the_job_of_an_event_belongs_to_the_trace_that_announced_it(
     publishing = spans[f"publish events.{SERVICE}.samples.taken.v1"]
     processing = spans["process events.on_taken"]
     assert publishing.parent
+    assert publishing.context
     assert processing.parent
+    assert processing.context
     assert f"{publishing.parent.span_id:016x}" == CALLER
     assert processing.parent.span_id == publishing.context.span_id
     assert processing.context.trace_id == publishing.context.trace_id

@@ -26,10 +26,12 @@ def test_a_trace_goes_on_below_its_caller(recorded: InMemorySpanExporter) -> Non
     assert (inner.name, dict(inner.attributes or {})) == ("step", {"number": 1})
 
 
-def test_ids_are_those_of_the_entry_and_end_with_it(recorded: InMemorySpanExporter) -> None:
+@pytest.mark.usefixtures("recorded")
+def test_ids_are_those_of_the_entry_and_end_with_it() -> None:
     before = trace_id.get(), span_id.get(), traceparent()
     with entry_span("GET", "server", SAMPLED):
         assert trace_id.get() == TRACE
+        assert span_id.get() != CALLER
         assert traceparent() == f"00-{TRACE}-{span_id.get()}-01"
     assert (trace_id.get(), span_id.get(), traceparent()) == before
 

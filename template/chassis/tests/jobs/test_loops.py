@@ -83,18 +83,17 @@ async def test_a_worker_of_which_a_loop_hangs_is_not_ready(
 ) -> None:
     monkeypatch.setattr(_worker, "STALLED_SECONDS", 0.2)
     monkeypatch.setattr(_worker, "POLL_SECONDS", 0.02)
-    hangs = asyncio.Event()
+    step, hangs = getattr(Worker, loop), False
 
-    async def hang(_worker: Worker) -> None:
-        hangs.set()
-        await asyncio.Event().wait()
+    async def step_or_hang(worker: Worker) -> None:
+        await (asyncio.Event().wait() if hangs else step(worker))
 
+    monkeypatch.setattr(Worker, loop, step_or_hang)
     async with open_database(settings) as database:
         worker = Worker(database, [], settings.model_copy(update={"worker_lease": 0.1}), asyncio.Event())
         running = asyncio.create_task(worker.run())
         await until(worker.ready)
-        monkeypatch.setattr(Worker, loop, hang)
-        await hangs.wait()
+        hangs = True
         await until(lambda: _fails(worker))
         running.cancel()
         await asyncio.wait([running])

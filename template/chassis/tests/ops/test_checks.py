@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Generator
+from contextlib import contextmanager
 from threading import Event
 
 import pytest
@@ -62,8 +63,9 @@ async def test_a_process_that_drains_is_not_ready_whatever_hangs() -> None:
     assert runs == []
 
 
-@pytest.fixture
+@contextmanager
 def hanging_resolver(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Let the resolver hang for the length of the block, in its thread."""
     answered = Event()
 
     def resolve(*_: object, **__: object) -> None:
@@ -71,15 +73,17 @@ def hanging_resolver(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    yield
-    answered.set()
+    try:
+        yield
+    finally:
+        answered.set()
 
 
 # The resolver of uvloop is not Python's.
 @pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False})])
-@pytest.mark.usefixtures("hanging_resolver")
-async def test_a_resolver_that_hangs_delays_no_answer() -> None:
+async def test_a_resolver_that_hangs_delays_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings.model_validate({"database_url": "postgresql://postgres@database.test/none"})
     async with open_database(settings) as database:
         readiness = Readiness(asyncio.Event(), {"database": database.ready, "worker": works})
-        assert [await readiness.failing() for _ in range(2)] == [["database"]] * 2
+        with hanging_resolver(monkeypatch):
+            assert [await readiness.failing() for _ in range(2)] == [["database"]] * 2

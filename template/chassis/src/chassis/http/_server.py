@@ -50,7 +50,7 @@ async def serving(
 ) -> AsyncGenerator[asyncio.Task[None]]:
     """Serve `app` while the block runs, then finish the requests that have arrived, in `grace` seconds at most.
 
-    The task is done before the end of the block only if the server has failed.
+    The task is done before the end of the block only if the server has ended by itself.
     `edge` has the limits and the trusted proxies of the public port; without it, no proxy is trusted.
     Raises SettingsError if it cannot listen on `address`, whose host and port are from these `variables`.
     """

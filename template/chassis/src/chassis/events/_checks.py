@@ -17,5 +17,7 @@ async def check_nats(service: str) -> str:
             stream = await broker.find_stream(subject_of(f"{service}.>"))
     except (*NATS_ERRORS, BaseExceptionGroup) as error:
         first = first_of(error)
-        raise NatsUnavailable(f"{str(first) or repr(first)}: check NATS_URL, and the user's permissions") from error
+        raise NatsUnavailable(
+            f"{str(first) or repr(first)}: check NATS_URL, and the permissions of its user"
+        ) from error
     return f"stream {stream}" if stream else "no stream yet; the worker creates it with the first event"

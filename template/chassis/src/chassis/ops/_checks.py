@@ -8,8 +8,8 @@ type Check = Callable[[], Awaitable[str]]
 # Returns whether one part of a process can work.
 type Ready = Callable[[], Awaitable[bool]]
 
-# An orchestrator waits for one second by default.
-LIMIT_SECONDS = 0.8
+# Half of what an orchestrator waits by default.
+LIMIT_SECONDS = 0.5
 
 
 class Readiness:

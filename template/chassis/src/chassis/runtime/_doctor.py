@@ -66,7 +66,7 @@ async def check_collector() -> str:
     url = os.environ[COLLECTOR]
     try:
         verify = ssl.create_default_context(cafile=os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE"))
-        async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=LIMIT_SECONDS) as client:
+        async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=2) as client:
             await client.head(url)
     except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise CollectorUnavailable(f"{reason_of_call(error)}: check {COLLECTOR}") from error

@@ -35,9 +35,8 @@ async def check_issuer() -> str:
         async with _source(load(OidcSettings)) as fetch:
             return f"{len(await fetch())} keys"
     except FETCH_ERRORS as error:
-        raise IssuerUnavailable(
-            f"{why(error)}: check OIDC_ISSUER and OIDC_JWKS_URL, and that it can be reached"
-        ) from error
+        what = "check OIDC_ISSUER and OIDC_JWKS_URL, and that the issuer can be reached from here"
+        raise IssuerUnavailable(f"{why(error)}: {what}") from error
 
 
 @asynccontextmanager

@@ -72,7 +72,7 @@ def test_every_check_succeeds_and_prints_a_line(service: Service) -> None:
     assert list(lines) == CHECKS
     assert re.fullmatch(r"PostgreSQL \d+\.\d+, \d+ ms", lines["database"])
     assert re.fullmatch(r"all \d+ revisions are applied", lines["migrations"])
-    assert lines["issuer"] == "1 keys"
+    assert lines["issuer"] == "keys fetched: 1"
 
 
 def test_every_wrong_setting_is_a_line_also_of_a_module(

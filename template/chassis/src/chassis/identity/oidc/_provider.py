@@ -33,7 +33,7 @@ async def check_issuer() -> str:
     """Fetch the keys of the issuer. Raises IssuerUnavailable or SettingsError."""
     try:
         async with _source(load(OidcSettings)) as fetch:
-            return f"{len(await fetch())} keys"
+            return f"keys fetched: {len(await fetch())}"
     except FETCH_ERRORS as error:
         what = "check OIDC_ISSUER and OIDC_JWKS_URL, and that the issuer can be reached from here"
         raise IssuerUnavailable(f"{why(error)}: {what}") from error

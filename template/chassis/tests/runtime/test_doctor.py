@@ -216,7 +216,7 @@ def test_no_secret_is_printed(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, u
     server = urlsplit(url)
     monkeypatch.setenv("DATABASE_URL", f"postgresql://postgres:{PASSWORD}@{server.hostname}:{server.port}/postgres")
     monkeypatch.setenv("NATS_URL", f"tls://user:{PASSWORD}@127.0.0.1:{broker.port}")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://user:{PASSWORD}:{PASSWORD}@127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://user:{PASSWORD}/@127.0.0.1:1")
     failing = doctor()
     assert list(failing) == [*OF_THE_DATABASE, "nats", "collector"]
     assert PASSWORD not in str(failing)

@@ -8,8 +8,12 @@ import pytest
 from httpx import AsyncClient
 
 from chassis.data import Database
+from chassis.jobs import Outbox
 
+from tests.faults.conftest import publish
+from tests.faults.effects.messages import WriteLate
 from tests.faults.fleet import Fleet, Started
+from tests.faults.ledger import Ledger
 from tests.faults.server import Postgres
 
 # A second, as orchestrators wait by default, and another for a busy machine; the database would be waited for longer.
@@ -88,3 +92,13 @@ async def test_a_process_that_was_told_to_end_is_not_ready_while_it_serves(fleet
     await until_told(api, "Not ready: draining.")
     async with AsyncClient(base_url=api.url) as client:
         assert (await client.get("/v1/notes")).status_code == HTTPStatus.UNAUTHORIZED
+
+
+async def test_a_worker_that_finishes_its_jobs_is_not_ready(fleet: Fleet, database: Database, outbox: Outbox) -> None:
+    worker = await fleet.start("worker")
+    await publish(outbox, Ledger(), [WriteLate(seconds=10)])
+    async with asyncio.timeout(20):
+        while not await database.fetchval("SELECT count(*) FROM chassis_jobs WHERE worker IS NOT NULL"):
+            await asyncio.sleep(0.05)
+    worker.process.terminate()
+    await until_told(worker, "Not ready: draining.")

@@ -122,7 +122,7 @@ def test_the_recipes_of_the_readme_exist(default_project: Path) -> None:
     assert recipes == {
         *("setup", "dev", "api", "worker", "test", "check", "conformance", "fix", "migrate", "migration", "db"),
         *("reset", "seed", "backup", "restore", "jobs", "token", "update", "drop-example", "openapi", "fuzz"),
-        *("image", "messages", "renumber", "slos", "observe"),
+        *("image", "messages", "renumber", "slos", "observe", "doctor"),
     }
 
 

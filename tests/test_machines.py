@@ -6,11 +6,12 @@ import shutil
 import socket
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import CompletedProcess
 from threading import Thread
 
 import pytest
@@ -60,16 +61,43 @@ class Dying(Alive):
         self.end_headers()
 
 
+type HealthCheck = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def health_check(default_project: Path, tmp_path: Path) -> HealthCheck:
+    """Run the check of the image in a container whose first process has this command line."""
+    text = (default_project / "Dockerfile").read_text(encoding="utf-8")
+    [command] = re.findall(r"^HEALTHCHECK .*\\\n *CMD (.+)$", text, re.MULTILINE)
+    first = tmp_path / "cmdline"
+    words = [word.replace("/proc/1/cmdline", str(first)) for word in json.loads(command)[1:]]
+    assert str(first) in words[1]
+
+    def check(started: str, **variables: str) -> CompletedProcess[str]:
+        first.write_bytes("".join(f"{part}\0" for part in started.split()).encode())
+        return attempt(tmp_path, sys.executable, *words, **variables)
+
+    return check
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])  # noqa: S104  # of a test
 @pytest.mark.parametrize(("handler", "status"), [(Alive, 0), (Dying, 1)])
 def test_the_health_check_asks_the_host_of_the_process_and_no_proxy(
-    default_project: Path, host: str, handler: type[BaseHTTPRequestHandler], status: int
+    health_check: HealthCheck, host: str, handler: type[BaseHTTPRequestHandler], status: int
 ) -> None:
-    text = (default_project / "Dockerfile").read_text(encoding="utf-8")
-    [command] = re.findall(r"^HEALTHCHECK .*\\\n *CMD (.+)$", text, re.MULTILINE)
     with serving(handler, host) as port:
         variables = PROXY | {"OPERATIONS_HOST": host, "API_OPERATIONS_PORT": str(port)}
-        done = attempt(default_project, sys.executable, *json.loads(command)[1:], **variables)
+        done = health_check("/app/bin/python /app/bin/acme-shop api", **variables)
+    assert (done.returncode, done.stderr) == (status, "")
+
+
+@pytest.mark.parametrize(
+    ("started", "status"), [("acme-shop worker", 0), ("docker-init -- acme-shop worker", 0), ("acme-worker api", 1)]
+)
+def test_the_health_check_of_a_worker_asks_its_own_port(health_check: HealthCheck, started: str, status: int) -> None:
+    with serving(Alive, "127.0.0.1") as worker, serving(Dying, "127.0.0.1") as api:
+        ports = {"API_OPERATIONS_PORT": str(api), "WORKER_OPERATIONS_PORT": str(worker)}
+        done = health_check(started, OPERATIONS_HOST="127.0.0.1", **ports)
     assert (done.returncode, done.stderr) == (status, "")
 
 

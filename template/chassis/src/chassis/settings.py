@@ -67,7 +67,10 @@ class StartError(Exception):
 
 
 class SettingsError(StartError):
-    """A variable is missing or wrong; the message names it and says what it accepts."""
+    """Variables are missing or wrong; each argument names one and says what it accepts."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
 
 
 class EnvironmentSettings(BaseSettings):
@@ -150,7 +153,7 @@ class Settings(EnvironmentSettings):
         "info", description="debug, info, warning or error"
     )
     log_format: Literal["json", "console"] = Field("json", description="json, or console for development")
-    revision: str = Field("unknown", description="revision of the source, shown as build_info; set in the image")
+    revision: str = Field("unknown", description="revision of the source, for example a commit; the image sets it")
     sentry_dsn: SecretHttpUrl = Field(
         SecretStr(""), description="https://key@host/project that unexpected exceptions are sent to; empty sends none"
     )
@@ -237,7 +240,7 @@ def load[S: EnvironmentSettings](settings: type[S]) -> S:
     try:
         return settings(**options)
     except ValidationError as error:
-        raise SettingsError("; ".join(dict.fromkeys(_problem(settings, each) for each in error.errors()))) from None
+        raise SettingsError(*dict.fromkeys(_problem(settings, each) for each in error.errors())) from None
     except UnreadableSettingsError as error:
         raise SettingsError(str(error)) from None
 

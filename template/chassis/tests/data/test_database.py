@@ -157,11 +157,6 @@ async def test_connections_that_nobody_uses_are_closed(settings: Settings, monke
         assert await database.ready()
 
 
-async def test_a_database_that_is_not_migrated_is_not_ready(empty: Settings) -> None:
-    async with open_database(empty) as database:
-        assert not await database.ready()
-
-
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [

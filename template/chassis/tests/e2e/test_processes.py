@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
 
 from httpx import AsyncClient
 
@@ -25,6 +28,23 @@ async def test_a_note_is_counted_by_the_worker_and_both_end_cleanly(start: Start
         assert status == 0
         lines = [json.loads(line) for line in logged.splitlines()]
         assert "from-the-caller" in {line.get("request_id") for line in lines}
+
+
+async def test_a_process_says_what_it_is_built_from_and_when_it_started(start: Start) -> None:
+    began = datetime.now(UTC).replace(microsecond=0)
+    backend = await start("notes:read", REVISION="4f2a")
+    async with AsyncClient() as client:
+        for process, running in (("api", backend.api), ("worker", backend.worker)):
+            info = (await client.get(f"{running.operations}/info")).json()
+            assert began <= datetime.fromisoformat(info.pop("started_at")) <= datetime.now(UTC)
+            assert info == {
+                "service": "sample",
+                "process": process,
+                "version": "0",
+                "revision": "4f2a",
+                "chassis": version("copier-backend-chassis"),
+                "python": platform.python_version(),
+            }
 
 
 async def test_a_request_that_has_arrived_is_answered_though_the_process_was_told_to_end(start: Start) -> None:

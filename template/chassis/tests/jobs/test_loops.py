@@ -1,13 +1,14 @@
 """The loops of a worker go on after every error and say what a person has to know, once."""
 
 import asyncio
+from time import monotonic
 
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
 from chassis.data import Database, open_database
-from chassis.jobs import Worker, _listener, _loops, _worker
+from chassis.jobs import Outbox, Transaction, Worker, _listener, _loops, _worker, handle
 from chassis.jobs._listener import Listener
 from chassis.jobs._loops import Loops
 from chassis.jobs._outbox import NOTIFY
@@ -47,7 +48,7 @@ async def test_a_loop_goes_on_after_any_error() -> None:
     assert loops.failing == set()
 
 
-async def test_a_worker_without_a_database_is_not_well_and_recovers(settings: Settings, workers: Workers) -> None:
+async def test_a_worker_without_a_database_is_not_ready_and_recovers(settings: Settings, workers: Workers) -> None:
     """All its connections are cut, and the database refuses new ones for a while."""
     stop = asyncio.Event()
     address, _, name = settings.database_url.rpartition("/")
@@ -57,19 +58,91 @@ async def test_a_worker_without_a_database_is_not_well_and_recovers(settings: Se
         running = asyncio.create_task(worker.run())
         await workers.queue([WRITE_EFFECT], WriteEffect())
         await until(lambda: workers.has_effects(1))
-        assert worker.is_well
+        assert await worker.ready()
         try:
             await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
             await admin.execute(CUT_ALL)
-            await until(lambda: _is(not worker.is_well))
+            await until(lambda: _fails(worker))
         finally:
             await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
             await admin.close()
-        await until(lambda: _is(worker.is_well))
+        await until(worker.ready)
         await workers.queue([WRITE_EFFECT], WriteEffect())
         await until(lambda: workers.has_effects(2))
         stop.set()
         await running
+
+
+async def _fails(worker: Worker) -> bool:
+    return not await worker.ready()
+
+
+@pytest.mark.parametrize("loop", ["_claim", "_maintain"])
+async def test_a_worker_of_which_a_loop_hangs_is_not_ready(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, loop: str
+) -> None:
+    monkeypatch.setattr(_worker, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(_worker, "POLL_SECONDS", 0.02)
+    step, hangs = getattr(Worker, loop), False
+
+    async def step_or_hang(worker: Worker) -> None:
+        await (asyncio.Event().wait() if hangs else step(worker))
+
+    monkeypatch.setattr(Worker, loop, step_or_hang)
+    async with open_database(settings) as database:
+        worker = Worker(database, [], settings.model_copy(update={"worker_lease": 0.1}), asyncio.Event())
+        running = asyncio.create_task(worker.run())
+        await until(worker.ready)
+        hangs = True
+        await until(lambda: _fails(worker))
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_worker_that_has_no_place_for_another_job_is_ready(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_worker, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(_worker, "POLL_SECONDS", 0.02)
+    running, done, stop = 0, asyncio.Event(), asyncio.Event()
+
+    async def wait(_task: WriteEffect, _transaction: Transaction) -> None:
+        nonlocal running
+        running += 1
+        await done.wait()
+
+    handlers = [handle(WriteEffect, wait)]
+    few = settings.model_copy(update={"worker_concurrency": 2, "worker_lease": 0.5})
+    async with open_database(few) as database:
+        worker = Worker(database, handlers, few, stop)
+        working = asyncio.create_task(worker.run())
+        async with Outbox(database, handlers).transaction() as transaction:
+            await transaction.publish(*(WriteEffect() for _ in range(2)))
+        await until(lambda: _is(running == 2))
+        began = monotonic()
+        while monotonic() - began < 1:  # longer than a loop may hang
+            assert await worker.ready()
+            await asyncio.sleep(0.02)
+        done.set()
+        stop.set()
+        await working
+
+
+async def test_a_loop_that_ends_before_it_is_told_to_is_named() -> None:
+    stop, loops = asyncio.Event(), Loops()
+
+    async def step() -> None:
+        await asyncio.sleep(0)
+
+    ended = asyncio.create_task(loops.repeat("claim", step, stop))
+    told = asyncio.create_task(loops.repeat("tick", step, stop))
+    await asyncio.sleep(0)
+    assert loops.ended == set()
+    ended.cancel()
+    await asyncio.wait([ended])
+    stop.set()
+    await told
+    assert loops.ended == {"claim"}
 
 
 async def _is(condition: bool) -> bool:  # noqa: FBT001  # as `until` asks for it

@@ -191,11 +191,12 @@ class Database:
             return await connection.execute(statement, *arguments)
 
     async def ready(self) -> bool:
-        """Return whether the database answers and is migrated."""
+        """Return whether the database answers."""
         try:
-            return bool(await self.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"))
+            await self.fetchval("SELECT 1")
         except NOT_READY_ERRORS:
             return False
+        return True
 
 
 @asynccontextmanager

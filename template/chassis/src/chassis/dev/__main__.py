@@ -171,6 +171,11 @@ def _worker(url: str) -> int:
         return _command("worker", url)
 
 
+def _doctor(url: str) -> int:
+    with _events():
+        return _command("doctor", url)
+
+
 def _events() -> AbstractContextManager[None]:
     """Run what the events of the service need."""
     from chassis.dev.project import service
@@ -245,6 +250,7 @@ WITH_DATABASE: Mapping[str, Callable[..., int]] = {
     "api": partial(_command, "api"),
     "worker": _worker,
     "migrate": partial(_command, "migrate"),
+    "doctor": _doctor,
     "jobs": partial(_command, "jobs"),
     "events": partial(_command, "events"),
     "keys": partial(_command, "keys"),

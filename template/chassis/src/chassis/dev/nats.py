@@ -38,7 +38,7 @@ class NatsServer:
     def start(self) -> None:
         """Return when it answers."""
         self.process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL, start_new_session=True)
-        while not self._answers():
+        while not answers(self.port):
             if self.process.poll() is not None:
                 raise NatsError(f"nats-server ended with status {self.process.returncode}: {' '.join(self._command)}")
             sleep(0.02)
@@ -54,25 +54,37 @@ class NatsServer:
             self.process.kill()
             self.process.wait()
 
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                return connection.recv(4) == b"INFO"
-        except OSError:
-            return False
+
+def answers(port: int) -> bool:
+    """Return whether a server of NATS listens on this port of the machine."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            return connection.recv(4) == b"INFO"
+    except OSError:
+        return False
 
 
 @contextmanager
 def development() -> Generator[None]:
-    """Set NATS_URL for the length of the block, to a server of this project where it is not set, and print it."""
+    """Set NATS_URL for the length of the block, where it is not set, to the server of this project, and print it.
+
+    Another recipe may run the server already.
+    """
     if os.environ.get("NATS_URL"):
+        yield
+        return
+    note = project_folder() / ".dev" / "nats.port"
+    if note.exists() and answers(port := int(note.read_text())):  # two servers would write the same files
+        os.environ["NATS_URL"] = f"nats://127.0.0.1:{port}"
         yield
         return
     server = NatsServer(project_folder() / ".dev" / "nats")
     server.start()
+    note.write_text(str(server.port))
     os.environ["NATS_URL"] = server.url
     print(f"NATS      {server.url}")
     try:
         yield
     finally:
+        note.unlink(missing_ok=True)
         server.stop()

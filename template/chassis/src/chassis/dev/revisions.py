@@ -7,7 +7,8 @@ from pathlib import Path
 
 from alembic import command
 
-from chassis.data.migration import configuration, revisions_in
+from chassis.data import revisions_in
+from chassis.data.migration import configuration
 from chassis.dev.project import service
 from chassis.settings import StartError
 

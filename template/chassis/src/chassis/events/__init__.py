@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from chassis.events._checks import check_nats
 from chassis.events._commands import add_commands
 from chassis.events._exchange import exchange
 from chassis.events._kinds import IntegrationEvent, attributes_of, subject_of
@@ -17,6 +18,7 @@ nats = Transport(
     retention=(RECEIVED_EVENTS,),
     open=exchange,
     add_commands=add_commands,
+    checks={"nats": check_nats},
 )
 
 __all__ = [

@@ -55,15 +55,20 @@ class Broker:
         """Find the stream for events of this service on a subject, or create it. Raises NotUsable."""
         if subject in self._usable:
             return
+        if not await self.find_stream(subject):
+            await self._create_stream()
+        self._usable.add(subject)
+
+    async def find_stream(self, subject: str) -> str | None:
+        """Return the name of the stream for events on a subject, or None if there is none. Raises NotUsable."""
         try:
             name = await self.jetstream.find_stream_name_by_subject(subject)
         except NotFoundError:
-            await self._create_stream()
-        else:
-            limit = (await self.jetstream.stream_info(name)).config.max_msg_size or -1
-            if 0 < limit < MIN_PAYLOAD:
-                raise NotUsable(f"max_msg_size of the stream {name} is {limit}, and must be {MIN_PAYLOAD} or more")
-        self._usable.add(subject)
+            return None
+        limit = (await self.jetstream.stream_info(name)).config.max_msg_size or -1
+        if 0 < limit < MIN_PAYLOAD:
+            raise NotUsable(f"max_msg_size of the stream {name} is {limit}, and must be {MIN_PAYLOAD} or more")
+        return name
 
     async def _create_stream(self) -> None:
         await self.jetstream.add_stream(
@@ -132,6 +137,11 @@ def _authentication(settings: NatsSettings) -> dict[str, Any]:
     if first.password is None:
         return {"token": first.username and unquote(first.username)}
     return {"user": unquote(first.username or ""), "password": unquote(first.password)}
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Return the first error of a group, or the error itself."""
+    return first_of(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _ignore(_error: Exception) -> None:

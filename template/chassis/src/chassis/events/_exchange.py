@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from chassis.data import Database
 from chassis.errors import Unavailable
-from chassis.events._broker import NATS_ERRORS, Broker, connected
+from chassis.events._broker import NATS_ERRORS, Broker, connected, first_of
 from chassis.events._ingest import Ingest
 from chassis.events._relay import Relay
 from chassis.events._settings import NatsSettings
@@ -109,14 +109,10 @@ class Exchange:
 
     def _note_connection(self, errors: BaseExceptionGroup | None) -> None:
         if errors and not self._is_away:
-            log.warning("NATS unavailable, events wait", reason=str(first := _first(errors)) or repr(first))
+            log.warning("NATS unavailable, events wait", reason=str(first := first_of(errors)) or repr(first))
         elif not errors and self._is_away:
             log.info("NATS available again")
         self._is_away = errors is not None
-
-
-def _first(error: BaseException) -> BaseException:
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 @asynccontextmanager

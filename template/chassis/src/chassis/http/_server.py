@@ -47,9 +47,10 @@ def listen(address: tuple[str, int], variables: tuple[str, str]) -> socket.socke
 @asynccontextmanager
 async def serving(
     app: ASGIApp, address: tuple[str, int], grace: float, variables: tuple[str, str], edge: EdgeSettings | None = None
-) -> AsyncGenerator[None]:
+) -> AsyncGenerator[asyncio.Task[None]]:
     """Serve `app` while the block runs, then finish the requests that have arrived, in `grace` seconds at most.
 
+    The task is done before the end of the block only if the server has ended by itself.
     `edge` has the limits and the trusted proxies of the public port; without it, no proxy is trusted.
     Raises SettingsError if it cannot listen on `address`, whose host and port are from these `variables`.
     """
@@ -71,7 +72,7 @@ async def serving(
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        yield
+        yield task
     finally:
         server.should_exit = True
         await task

@@ -11,7 +11,7 @@ from fastapi import Request
 
 from chassis.data import Database
 from chassis.errors import Unauthorized
-from chassis.ops import Commands
+from chassis.ops import Check, Commands
 from chassis.settings import EnvironmentSettings
 
 
@@ -43,6 +43,8 @@ class Authentication:
     issue: Sequence[str] = ()
     # Environment variables for development, given the name of the service.
     development: Callable[[str], Mapping[str, str]] = lambda _service: {}
+    # What `doctor` checks.
+    checks: Mapping[str, Check] = field(default_factory=dict[str, Check])
 
 
 async def allow_anonymous(_request: Request, scopes: Sequence[str]) -> Principal:

@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
@@ -30,6 +30,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 # Without a notification, jobs are looked for after this time.
 POLL_SECONDS = 1.0
+# A loop that has not turned for so long, nor for a lease, hangs.
+STALLED_SECONDS = 10.0
 # After a claim of the last jobs, until it is asked when the next one is due.
 IDLE_SECONDS = 0.02
 # Until schedules are looked at again; a cron expression can name seconds.
@@ -73,6 +75,10 @@ class Transport:
     retention: Sequence[Retention]
     open: Callable[[str, Database, Sequence[Subscription]], AbstractAsyncContextManager[Beside]]
     add_commands: Callable[[Commands], None]
+    # What `doctor` checks, given the name of the service.
+    checks: Mapping[str, Callable[[str], Awaitable[str]]] = field(
+        default_factory=dict[str, Callable[[str], Awaitable[str]]]
+    )
 
 
 class Worker:
@@ -108,10 +114,13 @@ class Worker:
         self._database, self._outbox = database, outbox
         self._schedules, self._retention = tuple(schedules), tuple(retention)
 
-    @property
-    def is_well(self) -> bool:
-        """Whether the last claim and the last renewal of leases succeeded."""
-        return self._loops.failing.isdisjoint({"claim", "maintain"})
+    async def ready(self) -> bool:
+        """Return whether the last claim and the last renewal of leases succeeded, and both are repeated."""
+        return self._loops.turn(("claim", "maintain"), max(self._settings.worker_lease, STALLED_SECONDS))
+
+    def ended(self) -> Collection[str]:
+        """Name the loops that have ended although the worker was not stopped."""
+        return self._loops.ended
 
     async def run(self) -> None:
         """Take jobs until `stop` is set, then finish those that run; no error and no outage ends it.
@@ -146,7 +155,7 @@ class Worker:
         free = self._settings.worker_concurrency - len(running)
         if not free or any(job.crashes >= CRASHES_UNTIL_ALONE for job in running):
             self._ended.clear()
-            await self._ended.wait()
+            await pause(self._ended, POLL_SECONDS)
             return
         self._news.clear()
         began = perf_counter()

@@ -2,6 +2,7 @@
 
 from chassis.ops import _metrics as metrics
 from chassis.ops._build import build, version_of
+from chassis.ops._checks import Check, Readiness
 from chassis.ops._health import create_operations
 from chassis.ops._logs import configure_logs, job_id, message_id, module_of, principal, request_id
 from chassis.ops._measuring import measuring
@@ -11,7 +12,9 @@ from chassis.ops._telemetry import TelemetrySettings, recording
 from chassis.ops._tracing import entry_span, fail, inject, is_recorded, span, span_id, trace_id, traceparent
 
 __all__ = [
+    "Check",
     "Commands",
+    "Readiness",
     "TelemetrySettings",
     "build",
     "configure_logs",

@@ -1,6 +1,6 @@
-"""The application of the operations port: liveness, readiness and metrics."""
+"""The application of the operations port: liveness, readiness, what runs, and metrics."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -12,23 +12,37 @@ from chassis.ops._log_level import LOG_LEVEL_ROUTES
 from chassis.ops._metrics import exposition
 
 
-def create_operations(is_ready: Callable[[], Awaitable[bool]]) -> Starlette:
-    """Create the application with /livez, /readyz, /metrics and /log-level."""
+def create_operations(
+    failing: Callable[[], Awaitable[Collection[str]]],
+    info: Mapping[str, str],
+    ended: Callable[[], Collection[str]] = tuple,
+) -> Starlette:
+    """Create the application with /livez, /readyz, /info, /metrics and /log-level.
+
+    `failing` names the checks of readiness that fail. `ended` names the background loops that have ended although the
+    process runs: it is then neither live nor ready.
+    """
 
     async def livez(_request: Request) -> Response:
-        return PlainTextResponse("alive\n")
+        return _health("live", ended())
 
     async def readyz(_request: Request) -> Response:
-        return PlainTextResponse("ready\n") if await is_ready() else _not_ready(Unavailable())
+        return _health("ready", [*await failing(), *(["loops"] if ended() else ())])
+
+    async def about(_request: Request) -> Response:
+        return JSONResponse(info)
 
     async def metrics(request: Request) -> Response:
         content, media_type = exposition(request.headers.get("accept", ""))
         return Response(content, media_type=media_type)
 
-    routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics), *LOG_LEVEL_ROUTES]
-    return Starlette(routes=routes)
+    endpoints = {"/livez": livez, "/readyz": readyz, "/info": about, "/metrics": metrics}
+    return Starlette(routes=[*(Route(path, endpoint) for path, endpoint in endpoints.items()), *LOG_LEVEL_ROUTES])
 
 
-def _not_ready(error: Unavailable) -> Response:
-    problem = {"type": error.type, "title": error.title, "status": error.status, "detail": "Not ready."}
+def _health(state: str, failing: Collection[str]) -> Response:
+    if not failing:
+        return PlainTextResponse(f"{state}\n")
+    error = Unavailable(f"Not {state}: {', '.join(failing)}.")
+    problem = {"type": error.type, "title": error.title, "status": error.status, "detail": error.detail}
     return JSONResponse(problem, error.status, error.headers(), "application/problem+json")

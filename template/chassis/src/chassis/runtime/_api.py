@@ -2,12 +2,12 @@
 
 import asyncio
 
-from chassis.data import open_database
+from chassis.data import Revisions, open_database
 from chassis.http import connect, open_limits, serving
 from chassis.jobs import Outbox
-from chassis.ops import build, create_operations, measuring, stop_on_signals
+from chassis.ops import Readiness, build, create_operations, measuring, stop_on_signals
 from chassis.outbound import closing_clients
-from chassis.runtime._definition import ServiceDefinition
+from chassis.runtime._definition import ServiceDefinition, describe
 from chassis.runtime._modules import handlers_of
 from chassis.settings import ApiSecrets, EdgeSettings, Settings, load
 
@@ -27,16 +27,20 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
     ):
         database.watch()
         connect(api, database, Outbox(database, handlers_of(service.modules)))
-
-        async def is_ready() -> bool:
-            return not stop.is_set() and await database.ready()
-
-        operations = (settings.operations_host, settings.api_operations_port)
+        checks = {"database": database.ready, "migrations": Revisions(database, service.migrations).are_applied}
+        servers = list[asyncio.Task[None]]()
+        operations = create_operations(
+            Readiness(stop, checks).failing,
+            describe(service, settings, "api"),
+            lambda: ["server" for server in servers if server.done()],
+        )
+        internal = (settings.operations_host, settings.api_operations_port)
         public = (settings.api_host, settings.api_port)
         async with (
             service.authenticating(database) as api.state.authenticate,
-            serving(create_operations(is_ready), operations, 1, ("OPERATIONS_HOST", "API_OPERATIONS_PORT")),
-            serving(api, public, settings.shutdown_timeout, ("API_HOST", "API_PORT"), edge),
+            serving(operations, internal, 1, ("OPERATIONS_HOST", "API_OPERATIONS_PORT")),
+            serving(api, public, settings.shutdown_timeout, ("API_HOST", "API_PORT"), edge) as server,
         ):
+            servers.append(server)
             await stop.wait()
             await asyncio.sleep(settings.shutdown_delay)

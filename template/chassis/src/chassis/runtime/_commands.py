@@ -32,6 +32,9 @@ def main(service: ServiceDefinition, arguments: Sequence[str] | None = None) -> 
     migrate.add_argument("--downgrade", metavar="REVISION", help="revert to a revision, for example invoices@base")
     migrate.set_defaults(run=partial(_migrate, service))
 
+    doctor = commands.add_parser("doctor", help="check settings, database and other services, and say what to correct")
+    doctor.set_defaults(run=partial(_doctor, service))
+
     openapi = commands.add_parser("openapi", help="print the OpenAPI document")
     openapi.add_argument("--output", type=Path, metavar="FILE", help="write it to FILE instead")
     openapi.set_defaults(run=partial(_openapi, service))
@@ -69,6 +72,12 @@ def _migrate(service: ServiceDefinition, options: argparse.Namespace) -> None:
 
     run(migrate(load(Settings), service.migrations, downgrade=options.downgrade))
     print(f"The database is at {options.downgrade or 'the newest revisions'}.")
+
+
+def _doctor(service: ServiceDefinition, _options: argparse.Namespace) -> None:
+    from chassis.runtime import _doctor as doctor
+
+    sys.exit(doctor.main(service))
 
 
 def _openapi(service: ServiceDefinition, options: argparse.Namespace) -> None:

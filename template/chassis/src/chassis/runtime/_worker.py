@@ -2,12 +2,12 @@
 
 from contextlib import nullcontext
 
-from chassis.data import open_database
+from chassis.data import Revisions, open_database
 from chassis.http import IDEMPOTENCY_KEYS, serving
 from chassis.jobs import Worker, max_connections
-from chassis.ops import build, create_operations, measuring, stop_on_signals
+from chassis.ops import Readiness, build, create_operations, measuring, stop_on_signals
 from chassis.outbound import closing_clients
-from chassis.runtime._definition import ServiceDefinition
+from chassis.runtime._definition import ServiceDefinition, describe
 from chassis.runtime._modules import handlers_of, schedules_of, subscriptions_of
 from chassis.settings import Settings
 
@@ -36,10 +36,10 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
             retention=(IDEMPOTENCY_KEYS, *(events.retention if events else ())),
             beside=beside,
         )
-
-        async def is_ready() -> bool:
-            return not stop.is_set() and worker.is_well and await database.ready()
-
-        operations = (settings.operations_host, settings.worker_operations_port)
-        async with serving(create_operations(is_ready), operations, 1, ("OPERATIONS_HOST", "WORKER_OPERATIONS_PORT")):
+        migrations = Revisions(database, service.migrations)
+        checks = {"database": database.ready, "migrations": migrations.are_applied, "worker": worker.ready}
+        about = describe(service, settings, "worker")
+        operations = create_operations(Readiness(stop, checks).failing, about, worker.ended)
+        internal = (settings.operations_host, settings.worker_operations_port)
+        async with serving(operations, internal, 1, ("OPERATIONS_HOST", "WORKER_OPERATIONS_PORT")):
             await worker.run()

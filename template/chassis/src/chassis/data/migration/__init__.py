@@ -5,9 +5,8 @@ Only this package imports Alembic and SQLAlchemy; the running processes do not n
 
 import asyncio
 import random
-import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 
@@ -20,6 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis.data import Connection, reason_of
 from chassis.data._connect import connect
+from chassis.data._revisions import revisions_in
 from chassis.settings import Settings, SettingsError, StartError
 
 # Statements queue behind one that waits for a lock, so a revision gives up soon; it may `SET LOCAL` other limits.
@@ -44,18 +44,8 @@ REASONS = {
 }
 
 
-REVISION = re.compile(r"""^revision\b[^=\n]*=\s*["'](\w+)["']""", re.MULTILINE)
-
-
 class MigrationError(StartError):
     """A revision does not exist, is there twice, or exceeded a timeout."""
-
-
-def revisions_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Find the revisions in a folder, with their files."""
-    for path in sorted(folder.glob("*.py")):
-        if found := REVISION.search(path.read_text(encoding="utf-8")):
-            yield found[1], path
 
 
 def configuration(owners: Mapping[str, Path]) -> Config:

@@ -38,6 +38,8 @@ ALGORITHMS = {
     "Ed25519": frozenset({"EdDSA"}),
     "Ed448": frozenset({"EdDSA"}),
 }
+# What `fetch_keys` raises.
+FETCH_ERRORS = (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,14 @@ class KeySet:
                 self._keys = await self._fetch()
                 self._fetched = monotonic()
                 metrics.KEY_FETCHES.labels("ok").inc()
-            except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
-                reason = str(error) if isinstance(error, ValueError) else reason_of(error)
+            except FETCH_ERRORS as error:
                 metrics.KEY_FETCHES.labels("error").inc()
-                log.warning("issuer keys not fetched", reason=reason)
+                log.warning("issuer keys not fetched", reason=why(error))
+
+
+def why(error: Exception) -> str:
+    """Say in one line why keys were not fetched."""
+    return str(error) if isinstance(error, ValueError) else reason_of(error)
 
 
 async def fetch_keys(client: httpx.AsyncClient, issuer: str, url: str) -> Keys:

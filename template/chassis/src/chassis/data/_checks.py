@@ -81,13 +81,13 @@ async def check_listening(settings: Settings) -> str:
                 await heard.wait()
         except TimeoutError:
             raise DatabaseUnfit(
-                "notifications do not arrive: set DATABASE_LISTEN_URL to a direct connection to the same database"
+                "NOTIFY does not arrive: set DATABASE_LISTEN_URL to a direct connection to the same database"
             ) from None
         finally:
             listener.terminate()
     finally:
         sender.terminate()
-    return "notifications arrive"
+    return "NOTIFY arrives"
 
 
 async def _connect(name: str, url: str, settings: Settings) -> Connection:

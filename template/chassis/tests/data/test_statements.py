@@ -18,6 +18,8 @@ from chassis.runtime import Service
 from chassis.settings import Settings
 
 FILES = {
+    "chassis.data._checks",
+    "chassis.data._revisions",
     "chassis.data.migration",
     "chassis.events._commands",
     "chassis.events._exchange",

@@ -14,10 +14,11 @@ from tests.ops.conftest import Lines
 
 @pytest.fixture
 async def operations() -> AsyncGenerator[AsyncClient]:
-    async def is_ready() -> bool:
-        return True
+    async def failing() -> list[str]:
+        return []
 
-    async with AsyncClient(transport=ASGITransport(create_operations(is_ready)), base_url="http://test") as client:
+    transport = ASGITransport(create_operations(failing, {}))
+    async with AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 
 

@@ -26,12 +26,12 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
 
 
-async def is_ready() -> bool:
-    return True
+async def failing() -> list[str]:
+    return []
 
 
 async def scrape(accept: str = "*/*") -> Response:
-    transport = ASGITransport(create_operations(is_ready))
+    transport = ASGITransport(create_operations(failing, {}))
     async with AsyncClient(transport=transport, base_url="http://test") as operations:
         return await operations.get("/metrics", headers={"accept": accept})
 

@@ -33,7 +33,7 @@ PAIRS = [dict(zip(ANSWERS, values, strict=True)) for values in AllPairs(list(ANS
 RUFF = ("ruff", "--quiet")
 CHASSIS = ROOT / "template" / "chassis"
 # Code lines of the chassis without its tools, and of the modules of a service with the example and events.
-CHASSIS_BUDGET, MODULES_BUDGET = 6486, 941
+CHASSIS_BUDGET, MODULES_BUDGET = 7276, 941
 README_LINES = 150
 FILE_BUDGET, FUNCTION_BUDGET = 200, 40
 
@@ -131,7 +131,7 @@ def test_a_service_keeps_its_budget(render_service: Render, record_property: Cal
 
 
 @pytest.mark.parametrize(
-    ("events", "example", "limit"), [("none", True, 90), ("nats", True, 93), ("none", False, 60), ("nats", False, 60)]
+    ("events", "example", "limit"), [("none", True, 93), ("nats", True, 106), ("none", False, 63), ("nats", False, 64)]
 )
 def test_a_service_has_few_files(render_service: Render, *, events: str, example: bool, limit: int) -> None:
     project = render_service(events=events, example=example, license="MIT")

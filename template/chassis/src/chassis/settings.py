@@ -104,9 +104,7 @@ class Settings(EnvironmentSettings):
     database_statement_cache: int = Field(
         100, ge=0, le=10_000, description="prepared statements per connection; 0 for a pooler that does not track them"
     )
-    database_pool_size: int = Field(
-        10, ge=2, le=1000, description="maximum number of connections of the API, 2 to 1000"
-    )
+    database_pool_size: int = Field(10, ge=2, le=1000, description="maximum connections of the API, 2 to 1000")
     database_connect_timeout: Seconds = Field(2, description="seconds to open a connection")
     database_pool_timeout: Seconds = Field(2, description="seconds to acquire a connection from the pool")
     database_statement_timeout: Seconds = Field(3, description="seconds a statement may run")
@@ -154,9 +152,7 @@ class Settings(EnvironmentSettings):
     )
     log_format: Literal["json", "console"] = Field("json", description="json, or console for development")
     revision: str = Field("unknown", description="revision of the source, for example a commit; the image sets it")
-    sentry_dsn: SecretHttpUrl = Field(
-        SecretStr(""), description="https://key@host/project that unexpected exceptions are sent to; empty sends none"
-    )
+    sentry_dsn: SecretHttpUrl = Field(SecretStr(""), description="https://key@host/project for exceptions, or empty")
     sentry_environment: str = Field("production", description="environment that the exceptions are filed under")
 
 

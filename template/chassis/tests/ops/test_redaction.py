@@ -18,7 +18,7 @@ from tests.ops.conftest import ConsoleLines, Lines
 
 KEY = NewKey()
 # The tokens below are put together here, or scanners of the source would find them.
-TEXT = "0123456789abcdefghij"
+TEXT, LINE = "0123456789abcdefghij", "-" * 5
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ TEXT = "0123456789abcdefghij"
         (f"xoxb-{TEXT}", "***"),
         (f"sk_live_{TEXT}", "***"),
         (f"AKIA{TEXT[:16].upper()}", "***"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nnext", "***\nnext"),
-        ("-----BEGIN PRIVATE KEY-----\nMII", "***"),
+        (f"{LINE}BEGIN RSA PRIVATE KEY{LINE}\nMII\n{LINE}END RSA PRIVATE KEY{LINE}\nnext", "***\nnext"),
+        (f"{LINE}BEGIN PRIVATE KEY{LINE}\nMII", "***"),
         ("[type=int, input_value='hunter2', input_type=str]", "[type=int, input_value=***, input_type=str]"),
         (
             'invalid input syntax for type integer: "hun\nter2"\nnext',
@@ -138,7 +138,7 @@ def test_a_long_text_loses_its_middle(logged: Lines) -> None:
 
 
 PARTS = [
-    "-----BEGIN PRIVATE KEY",
+    f"{LINE}BEGIN PRIVATE KEY",
     "://",
     "://a@",
     "password",

@@ -69,13 +69,17 @@ async def check_listening(settings: Settings) -> str:
     if settings.database_listen_url == "none":
         return "off, workers poll"
     heard = asyncio.Event()
+
+    def note(*_: object) -> None:
+        heard.set()
+
     sender = await _connect("DATABASE_URL", settings.database_url, settings)
     try:
         listener = await _connect(
             "DATABASE_LISTEN_URL", settings.database_listen_url or settings.database_url, settings
         )
         try:
-            await listener.add_listener("chassis_doctor", lambda *_: heard.set())
+            await listener.add_listener("chassis_doctor", note)
             await sender.execute("NOTIFY chassis_doctor")
             async with asyncio.timeout(ECHO_SECONDS):
                 await heard.wait()

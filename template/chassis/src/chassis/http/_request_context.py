@@ -67,8 +67,7 @@ class RequestContextMiddleware:
         method, scope = scope["method"], _as_get(scope)
         scope[KEY] = context
         started = perf_counter()
-        metrics.REQUESTS_IN_FLIGHT.inc()
-        status, failure = 0, ""
+        status = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -77,26 +76,26 @@ class RequestContextMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = context.request_id
                 self._secure(message["headers"], scope, status)
+                if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    fail(span, str(status))
                 for name, value in context.headers:
                     headers.append(name, value)
             elif method == "HEAD":
                 message = {**message, "body": b""}
             await send(message)
 
-        with entry_span(method, "server", _parents(scope)) as span:
+        with metrics.REQUESTS_IN_FLIGHT.track_inprogress(), entry_span("HTTP", "server", _parents(scope)) as span:
             try:
                 await self._app(scope, receive, send_with_headers)
             except Exception as error:
-                failure = type(error).__qualname__
                 log.exception("request failed")
                 if status:
                     raise
                 fields = fields_for(Headers(scope=scope).get("origin", ""), self._origins)
                 await problem(Error(), headers=fields)(scope, receive, send_with_headers)
+                fail(span, error)
             finally:
-                metrics.REQUESTS_IN_FLIGHT.dec()
-                _record(scope, method, status, perf_counter() - started)
-                _describe(span, scope, method, status, failure)
+                _record(span, scope, method, status, perf_counter() - started)
                 request_id.reset(token)
 
     def _secure(self, headers: list[tuple[bytes, bytes]], scope: Scope, status: int) -> None:
@@ -121,33 +120,20 @@ def _as_get(scope: Scope) -> Scope:
     return scope if "HEAD" in routes.methods_at(scope["path"]) else {**scope, "method": "GET"}
 
 
-def _describe(span: Span, scope: Scope, method: str, status: int, failure: str) -> None:
-    """Name the span after the route, by the semantic conventions for HTTP servers; its path may contain a secret."""
-    if not span.is_recording():
-        return
-    routes: Routes = scope["app"].state.routes
-    route = routes.template_of(scope)
-    span.update_name(f"{method} {route}")
-    span.set_attributes(
-        {
-            "http.request.method": method,
-            "http.response.status_code": status,
-            "http.route": route,
-            "network.protocol.version": scope["http_version"],
-            "url.scheme": scope["scheme"],
-        }
-    )
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or failure:
-        fail(span, failure or str(status))
+def _record(span: Span, scope: Scope, method: str, status: int, seconds: float) -> None:
+    """Count and log the request under the path template of its route, so that ids create no new time series.
 
-
-def _record(scope: Scope, method: str, status: int, seconds: float) -> None:
-    """Count and log the request under the path template of its route, so that ids create no new time series."""
+    The span is described by the semantic conventions for HTTP servers, without the path, which may contain a secret.
+    """
     method = method if method in METHODS else metrics.OTHER
     client, _port = scope["client"] or ("", 0)
     routes: Routes = scope["app"].state.routes
     route = routes.template_of(scope)
     metrics.count_request(method, route, status, seconds, context_of(scope).body_bytes)
+    if span.is_recording():
+        span.update_name(f"{method} {route}")
+        span.set_attributes({"http.request.method": method, "http.route": route, "url.scheme": scope["scheme"]})
+        span.set_attribute("http.response.status_code", status)
     milliseconds = round(seconds * 1000, 1)
     log.info(
         "request",

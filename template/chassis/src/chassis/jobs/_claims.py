@@ -48,7 +48,7 @@ _UPDATE = """
         is_alone = $4 AND (SELECT count(*) FROM chosen) = 1
     WHERE id = ANY(ARRAY(SELECT id FROM chosen))
     RETURNING id, claim, handler, message_id, version, payload, priority, attempt, crashes, is_alone, ordering_key,
-        request_id, traceparent, errors -> -1 ->> 'traceparent', extract(epoch FROM now() - due_at)::float
+        request_id, traceparent, errors -> -1 ->> 'traceparent', greatest(extract(epoch FROM now() - due_at), 0)::float
 """
 
 

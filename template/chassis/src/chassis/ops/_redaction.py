@@ -24,7 +24,7 @@ _SCHEME = r"(?:(?:basic|bearer|digest|token)\s{1,8})?"
 _WORD = rf"{_SCHEME}(?!None\b|null\b|\*\*\*)(?:[^\s\"'&\\]|\\(?![\"']))++"
 _FIELD = re.compile(rf"({_NAMES}\w{{0,32}}{_IS})(?:{_CALL}(?:{_QUOTED})|{_WORD})", re.IGNORECASE | re.DOTALL)
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY.*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
+    (re.compile(r"-{5}BEGIN [A-Z ]{0,32}PRIVATE KEY.*?(?:-{5}END [A-Z ]{0,32}PRIVATE KEY-{5}|\Z)", re.DOTALL), MASK),
     # The user and the password of a URL; with the user alone, as in https://token@host, that is the secret.
     (re.compile(r"://[^\s/?#\"'<>\\]*@"), f"://{MASK}@"),
     # A header field up to the end of its line, since its value has spaces.
@@ -49,7 +49,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
 # In lower case; text without any of them has no secret that the patterns above would find.
 _MARKS = re.compile(
     r"authoriz|cookie|passw|passphrase|pwd|secret|token|session|credential|signature|jwt|dsn|key"
-    r"|-----begin|://|bearer|basic|eyj|gh[oprsu]_|github_pat|glpat-|xox|xapp-|k_live|k_test|whsec|sk-|aiza"
+    r"|-{5}begin|://|bearer|basic|eyj|gh[oprsu]_|github_pat|glpat-|xox|xapp-|k_live|k_test|whsec|sk-|aiza"
     r"|npm_|pypi-|hf_|sg\.|a[ks]ia|input_value|invalid input|failing row"
 )
 _PLAIN = frozenset({int, float, bool, type(None)})

@@ -91,7 +91,7 @@ def test_requirements_are_found_in_every_group() -> None:
 
 @pytest.mark.parametrize(
     ("auth", "events", "count"),
-    [("oidc", "none", 28), ("api_key", "none", 28), ("none", "none", 27), ("oidc", "nats", 30)],
+    [("oidc", "none", 32), ("api_key", "none", 32), ("none", "none", 31), ("oidc", "nats", 34)],
 )
 def test_concepts_and_promises_name_paths_that_exist(render: Render, auth: str, events: str, count: int) -> None:
     project = render(auth=auth, events=events)

@@ -47,9 +47,14 @@ async def test_a_path_is_shown_in_development_only(client: AsyncClient, logged: 
 def test_other_lines_have_their_event_and_its_values(shown: ConsoleLines) -> None:
     token = request_id.set("r1")
     structlog.stdlib.get_logger("ours").info("job done", job="notes.count", attempt=1)
+    structlog.stdlib.get_logger("ours").info("sweep done", idempotency_keys=2, api_key="hunter2")
     logging.getLogger("theirs").warning("careful, %s", "now")
     request_id.reset(token)
-    assert shown() == ["api    job done job=notes.count attempt=1", "api    WARNING careful, now"]
+    assert shown() == [
+        "api    job done job=notes.count attempt=1",
+        "api    sweep done idempotency_keys=2 api_key=***",
+        "api    WARNING careful, now",
+    ]
 
 
 def test_a_value_neither_breaks_the_line_nor_moves_the_terminal(shown: ConsoleLines) -> None:

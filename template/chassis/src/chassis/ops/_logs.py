@@ -98,7 +98,9 @@ def _render_line(process: str, _logger: WrappedLogger, _level: str, event: Event
         line = head + _request(kept, COLUMNS - len(head))
     else:
         shown = [level.upper()] if level in COLORS else []
-        line = head + redact(" ".join([*shown, str(text), *(f"{name}={value}" for name, value in kept.items())]))
+        texts = {name: value if isinstance(value, int | float) else str(value) for name, value in kept.items()}
+        shown += [redact(str(text)), *(f"{name}={value}" for name, value in redact_all(texts).items())]
+        line = head + " ".join(shown)
     # A terminal obeys what a caller or another service may have put into a value.
     line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
     if level in COLORS and sys.stdout.isatty():

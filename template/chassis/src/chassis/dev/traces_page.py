@@ -1,6 +1,6 @@
 """The page of the last traces: who called whom in which process, and when."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 from string import Template
@@ -9,7 +9,13 @@ from chassis.dev.spans import ReceivedSpan
 
 SECOND = 1_000_000_000
 # Shown of a span besides its name.
-DETAILS = ("db.query.text", "http.response.status_code", "chassis.job.attempt", "chassis.job.outcome", "error.type")
+DETAILS = {
+    "db.query.text": "{}",
+    "http.response.status_code": "{}",
+    "chassis.job.attempt": "attempt {}",
+    "chassis.job.outcome": "{}",
+    "error.type": "{}",
+}
 
 PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -73,7 +79,7 @@ def _row(span: ReceivedSpan, depth: int, start: int, length: int) -> str:
         title=escape("\n".join(f"{name}: {value}" for name, value in span.attributes.items())),
         indent=0.4 + depth * 1.2,
         name=escape(span.name),
-        details=escape(_details(span.attributes)),
+        details=escape(_details(span)),
         process=escape(process),
         milliseconds=f"{(span.ended - span.started) / 1_000_000:.1f}",
         left=f"{(span.started - start) * share:.2f}",
@@ -81,5 +87,6 @@ def _row(span: ReceivedSpan, depth: int, start: int, length: int) -> str:
     )
 
 
-def _details(attributes: Mapping[str, object]) -> str:
-    return " ".join(str(attributes[name]) for name in DETAILS if name in attributes)
+def _details(span: ReceivedSpan) -> str:
+    found = {name: value for name, value in span.attributes.items() if value != span.name}
+    return " ".join(form.format(found[name]) for name, form in DETAILS.items() if name in found)

@@ -38,6 +38,12 @@ type Record = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Not uvloop: a program that a thread starts while uvloop starts a process may crash in uvloop's fork handler."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Generator[tuple[Postgres, Server]]:
     """A server that this process of pytest may break, with the tables of the sample."""
     if sys.platform == "win32":

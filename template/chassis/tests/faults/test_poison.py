@@ -55,8 +55,8 @@ async def test_a_job_that_kills_its_worker_becomes_a_dead_letter_and_is_retried(
 ) -> None:
     ledger, killer = Ledger(), KillWorker()
     await publish(outbox, ledger, [killer])
-    killed = await fleet.start("worker")
-    async with asyncio.timeout(10):
+    killed = await fleet.launch("worker")
+    async with asyncio.timeout(30):
         await killed.process.wait()
     await publish(outbox, ledger, [WriteEffect() for _ in range(20)])
     await fleet.start("worker")

@@ -1,7 +1,8 @@
 """Times three requests of a generated project beside the same on plain FastAPI and asyncpg: `just bench-api`.
 
-In each round both servers are asked one after the other, on the same PostgreSQL, by CONNECTIONS connections that each
-send their next request when they have the answer. The ratio is the median over the rounds, with its range.
+In each round all servers are asked one after the other, on the same PostgreSQL, by CONNECTIONS connections that each
+send their next request when they have the answer. Ratios are medians over the rounds, with their range. One server of
+the project exports traces to a collector, with the default sampling, and the other does not.
 """
 
 import argparse
@@ -14,9 +15,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from secrets import token_urlsafe
 from statistics import median
+from threading import Thread
+from typing import NamedTuple
 from urllib.request import Request, urlopen
 
 from demo import free_ports, wait_for
@@ -27,6 +31,26 @@ PLAIN = Path(__file__).with_name("plain_api.py")
 ORDER = {"reference": "A-1", "currency": "EUR", "lines": [{"sku": "TEA", "quantity": 2, "unit_price": 1250}]}
 SEEDED = 40
 REQUESTS = ("read one", "list twenty", "create")
+
+
+class Rates(NamedTuple):
+    """Requests per second."""
+
+    exporting: float
+    silent: float
+    plain: float
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes traces and forgets them."""
+
+    def do_POST(self) -> None:  # the name is http.server's
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 class Target:
@@ -113,16 +137,24 @@ def database_of(project: Path) -> Iterator[str]:
         process.stdin.close()
 
 
-def measure(project: Path, rounds: int, count: int) -> dict[str, list[tuple[float, float]]]:
+@contextmanager
+def collecting() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def measure(project: Path, rounds: int, count: int) -> dict[str, list[Rates]]:
     """Give the rates of the project and of the reference, for each request and round."""
     python = str(project / ".venv" / "bin" / "python")
     program = str(project / ".venv" / "bin" / "acme-shop")
-    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in REQUESTS}
-    with database_of(project) as url:
-        port, operations, plain = free_ports(3)
+    rates: dict[str, list[Rates]] = {name: [] for name in REQUESTS}
+    with database_of(project) as url, collecting() as collector:
+        exporting, its_operations, silent, operations, plain = free_ports(5)
         variables = {
             "DATABASE_URL": url,
-            "API_PORT": str(port),
+            "API_PORT": str(silent),
             "API_OPERATIONS_PORT": str(operations),
             "SIGNING_KEYS": token_urlsafe(32),
             "OIDC_ISSUER": "urn:development",
@@ -135,12 +167,16 @@ def measure(project: Path, rounds: int, count: int) -> dict[str, list[tuple[floa
         subprocess.run([program, "migrate"], cwd=project, env=environment, check=True, stdout=subprocess.DEVNULL)
         issue = [program, "token", "--subject", "alice", "--scope", "orders:read orders:write"]
         token = subprocess.run(issue, cwd=project, env=environment, check=True, capture_output=True, text=True).stdout
-        service = Target(port, "/v1/orders", {"Authorization": f"Bearer {token.strip()}"})
-        reference = Target(plain, "/orders", {})
+        credential = {"Authorization": f"Bearer {token.strip()}"}
+        targets = [Target(port, "/v1/orders", credential) for port in (exporting, silent)]
+        targets.append(Target(plain, "/orders", {}))
         of_plain = {**variables, "API_PORT": str(plain)}
-        ready = f"http://127.0.0.1:{operations}/readyz"
+        of_exporting = {"API_PORT": str(exporting), "API_OPERATIONS_PORT": str(its_operations)}
+        of_exporting["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector
+        ready = "http://127.0.0.1:{}/readyz"
         with (
-            serving(project, [program, "api"], port, ready, variables),
+            serving(project, [program, "api"], silent, ready.format(operations), variables),
+            serving(project, [program, "api"], exporting, ready.format(its_operations), {**variables, **of_exporting}),
             serving(
                 project,
                 [python, str(PLAIN)],
@@ -149,24 +185,31 @@ def measure(project: Path, rounds: int, count: int) -> dict[str, list[tuple[floa
                 of_plain,
             ),
         ):
-            ids = {target: [target.place() for _ in range(SEEDED)].pop() for target in (service, reference)}
+            ids = {target: [target.place() for _ in range(SEEDED)].pop() for target in targets}
             for number in range(rounds + 1):
                 for name in REQUESTS:
-                    found = [asyncio.run(rate_of(target, name, ids[target], count)) for target in (service, reference)]
+                    found = Rates(*(asyncio.run(rate_of(target, name, ids[target], count)) for target in targets))
                     if number:  # the first round warms up
-                        rates[name].append((found[0], found[1]))
+                        rates[name].append(found)
     return rates
 
 
-def report(rates: dict[str, list[tuple[float, float]]]) -> str:
-    lines = ["| request | requests/s | plain FastAPI | ratio (range) |", "| --- | --- | --- | --- |"]
-    for name, pairs in rates.items():
-        ratios = [own / plain for own, plain in pairs]
-        lines.append(
-            f"| {name} | {median(own for own, _ in pairs):,.0f} | {median(plain for _, plain in pairs):,.0f} "
-            f"| {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
-        )
+def report(rates: dict[str, list[Rates]]) -> str:
+    """Compare the project that exports traces with plain FastAPI, and with itself when it does not."""
+    lines = [
+        "| request | requests/s | plain FastAPI | ratio (range) | without traces | ratio (range) |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, rounds in rates.items():
+        own, silent, plain = (f"{median(column):,.0f}" for column in zip(*rounds, strict=True))
+        of_plain = ratio([each.exporting / each.plain for each in rounds])
+        of_silent = ratio([each.exporting / each.silent for each in rounds])
+        lines.append(f"| {name} | {own} | {plain} | {of_plain} | {silent} | {of_silent} |")
     return "\n".join(lines)
+
+
+def ratio(ratios: list[float]) -> str:
+    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def main() -> None:

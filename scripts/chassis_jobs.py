@@ -133,7 +133,7 @@ class Process:
 async def serve() -> None:
     settings = load(Settings)
     with redirect_stdout(sys.stderr):  # standard output has the answers
-        configure_logs(settings)
+        configure_logs(settings, "worker")
     commands = ("migrate", "fill", "enqueue", "trickle", "work", "finish")
     async with open_database(settings, max_connections(settings)) as database:
         process = Process(database, settings)

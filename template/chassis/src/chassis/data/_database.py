@@ -1,7 +1,7 @@
 """Connections and transactions: every wait on the database has a limit."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ import asyncpg
 
 from chassis.data._connect import connect
 from chassis.data._outage import Outage
-from chassis.data._pool import CLOSE_SECONDS, Connection, Lent, Pool
+from chassis.data._pool import CLOSE_SECONDS, Connection, Lent, Pool, PoolExhausted
 from chassis.data._traced import TracedLent, statement_span
 from chassis.errors import Unavailable
 from chassis.ops import is_recorded, metrics
@@ -36,6 +36,8 @@ UNAVAILABLE_ERRORS = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.UndefinedTableError,
 )
+# Of these, the ones that an available database raises, too: it has much to do.
+BUSY_ERRORS = (PoolExhausted, asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
 # Raised as well when a connection is lost during use.
 CONNECTION_ERRORS = (*UNAVAILABLE_ERRORS, asyncpg.InterfaceError)
 # A rollback would take as long again, or a connection was lost just as a statement was being sent.
@@ -84,7 +86,7 @@ class Loan(AbstractAsyncContextManager[Connection]):
         try:
             self._connection = await self._pool.acquire()
         except Exception as error:  # no name, no route, refused, or a wrong URL: nothing that the caller did
-            self._outage.fail(error)
+            self._note(error)
             raise Unavailable from error
         self._lent = TracedLent(self._connection) if is_recorded() else Lent(self._connection)
         if self._is_transaction:
@@ -103,8 +105,7 @@ class Loan(AbstractAsyncContextManager[Connection]):
     ) -> None:
         if self._is_transaction and not isinstance(error, BROKEN):
             try:
-                with statement_span("ROLLBACK" if error else "COMMIT"):
-                    await (self._transaction.rollback() if error else self._transaction.commit())
+                await self._end(self._transaction.rollback if error else self._transaction.commit)
             except BaseException as failure:
                 self._give_back(failure)
                 raise
@@ -120,10 +121,21 @@ class Loan(AbstractAsyncContextManager[Connection]):
         if isinstance(error, CONFLICTS):
             raise TransactionConflict from error
         if isinstance(error, UNAVAILABLE_ERRORS) or (is_lost and isinstance(error, asyncpg.InterfaceError)):
-            self._outage.fail(error)
+            self._note(error)
             raise Unavailable from error
         if error is None:
             self._outage.succeed()
+
+    async def _end(self, end: Callable[[], Awaitable[None]]) -> None:
+        if not isinstance(self._lent, TracedLent):
+            await end()
+            return
+        with statement_span(end.__name__.upper()):
+            await end()
+
+    def _note(self, error: BaseException) -> None:
+        if not isinstance(error, BUSY_ERRORS):
+            self._outage.fail(error)
 
 
 class Database:
@@ -191,7 +203,9 @@ class Database:
             return await connection.execute(statement, *arguments)
 
     async def ready(self) -> bool:
-        """Return whether the database answers."""
+        """Return whether the database answers; with all connections in use, whether it did at last."""
+        if self._pool.is_exhausted:
+            return self._outage.is_over
         try:
             await self.fetchval("SELECT 1")
         except NOT_READY_ERRORS:

@@ -21,6 +21,10 @@ UNUSED_SECONDS = 180.0
 CLOSE_SECONDS = 2.0
 
 
+class PoolExhausted(TimeoutError):
+    """All connections were in use for the whole timeout."""
+
+
 class Lent:
     """A connection for as long as it is lent."""
 
@@ -61,9 +65,15 @@ class Pool:
             async with asyncio.timeout(self._timeout):
                 return await self._acquire()
         except TimeoutError:
-            raise TimeoutError("no connection was free or opened in time") from None
+            kind = PoolExhausted if self.is_exhausted else TimeoutError
+            raise kind("no connection was free or opened in time") from None
         finally:
             metrics.CONNECTION_WAIT.observe(perf_counter() - began)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether all connections are in use or being opened."""
+        return self._places.locked()
 
     def observe(self) -> None:
         """Let the metrics show the connections of this pool."""

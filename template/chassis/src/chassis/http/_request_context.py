@@ -131,8 +131,10 @@ def _record(span: Span, scope: Scope, method: str, status: int, seconds: float) 
     route = routes.template_of(scope)
     metrics.count_request(method, route, status, seconds, context_of(scope).body_bytes)
     if span.is_recording():
+        if route != metrics.UNMATCHED:
+            span.set_attribute("http.route", route)
         span.update_name(f"{method} {route}")
-        span.set_attributes({"http.request.method": method, "http.route": route, "url.scheme": scope["scheme"]})
+        span.set_attributes({"http.request.method": method, "url.scheme": scope["scheme"]})
         span.set_attribute("http.response.status_code", status)
     milliseconds = round(seconds * 1000, 1)
     log.info(

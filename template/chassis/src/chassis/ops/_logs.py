@@ -156,6 +156,8 @@ def configure_logs(settings: Settings, process: str, release: str = "") -> None:
     logging.getLogger().handlers = [handler]
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_end
+    # It would warn of each malformed header of a caller.
+    logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
     set_log_level(settings.log_level)
 
 
@@ -164,7 +166,10 @@ def _tracking(settings: Settings, release: str) -> Processor:
         from chassis.ops._error_tracking import open_tracking  # noqa: PLC0415  # an extra
     except ModuleNotFoundError:
         raise SettingsError("SENTRY_DSN needs the extra sentry: see docs/observability.md") from None
-    return open_tracking(settings, release)
+    try:
+        return open_tracking(settings, release)
+    except ValueError as error:
+        raise SettingsError(f"SENTRY_DSN is wrong: {redact(str(error))}") from None
 
 
 def get_log_level() -> str:

@@ -4,6 +4,7 @@ A span has no value that a caller has sent, and no message of an error: both may
 """
 
 import random
+import re
 from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,8 +23,15 @@ trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 span_id: ContextVar[str] = ContextVar("span_id", default="")
 
 NOTHING: Attributes = {}
+# How the ids of a trace that nobody records are kept in the queue: others would take a whole one for a decision not to
+# record, and take it over.
+UNRECORDED = re.compile(r"00-([0-9a-f]{32})-0{16}-00")
 _tracer = trace.get_tracer("chassis")
 _propagator = TraceContextTextMapPropagator()
+
+
+class _Ids(NonRecordingSpan):
+    """The ids of a trace that began here without the SDK; they are for log lines only."""
 
 
 @contextmanager
@@ -35,7 +43,9 @@ def entry_span(
     linked = [Link(_context_of(link)) for link in links]
     span = _tracer.start_span(name, context, SpanKind[kind.upper()], attributes, linked)
     if not span.get_span_context().is_valid:
-        span = NonRecordingSpan(SpanContext(random.getrandbits(128), random.getrandbits(64), is_remote=False))
+        known = UNRECORDED.fullmatch(parents.get("traceparent", ""))
+        trace_number = int(known[1], 16) if known else random.getrandbits(128)
+        span = _Ids(SpanContext(trace_number, random.getrandbits(64), is_remote=False))
     ids = span.get_span_context()
     attached = attach(trace.set_span_in_context(span, context))
     tokens = trace_id.set(f"{ids.trace_id:032x}"), span_id.set(f"{ids.span_id:016x}")
@@ -81,14 +91,18 @@ def is_recorded() -> bool:
 
 def traceparent() -> str:
     """Return the current span as others continue it; empty outside of a trace."""
+    span = trace.get_current_span()
+    if isinstance(span, _Ids):
+        return f"00-{span.get_span_context().trace_id:032x}-{'0' * 16}-00"
     headers: dict[str, str] = {}
-    inject(headers)
+    _propagator.inject(headers)
     return headers.get("traceparent", "")
 
 
 def inject(headers: MutableMapping[str, str]) -> None:
     """Add the headers by which the one who is called continues the trace."""
-    _propagator.inject(headers)
+    if not isinstance(trace.get_current_span(), _Ids):
+        _propagator.inject(headers)
 
 
 def _context_of(traceparent: str) -> SpanContext:

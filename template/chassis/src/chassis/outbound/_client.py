@@ -173,7 +173,7 @@ class HttpClient:
             "http.request.method": request.method,
             "peer.service": self._name,
             "server.address": request.url.host,
-            "server.port": request.url.port or PORTS[request.url.scheme],
+            "server.port": request.url.port or PORTS.get(request.url.scheme, 0),
         }
         with span(request.method, "client", attributes) as sending:
             inject(request.headers)

@@ -218,10 +218,10 @@ def series_of(operations: str) -> set[str]:
 NAMES = """
 import json
 from pathlib import Path
-from chassis.dev.alerts import names_in, queries, rules
+from chassis.dev.alerts import queries, rules, selectors_in
 project = Path.cwd()
 recorded = {rule["record"] for rule in rules(project) if "record" in rule}
-print(json.dumps(sorted({name for _, query in queries(project) for name in names_in(query)} - recorded)))
+print(json.dumps(sorted({name for _, query in queries(project) for name, _ in selectors_in(query)} - recorded)))
 """
 
 

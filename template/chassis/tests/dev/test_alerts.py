@@ -28,7 +28,7 @@ tests:
       - {eval_time: 3m, expr: sum by (alertname) (ALERTS), exp_samples: [{labels: '{alertname="JobsStuck"}', value: 1}]}
 """
 DASHBOARD = {"panels": [{"panels": [{"targets": [{"expr": "rate(jobs_total[$__rate_interval]) > jobs:late"}]}]}]}
-KNOWN = {"jobs_total", "jobs_oldest_age_seconds"}
+KNOWN = {"jobs_total": (), "jobs_oldest_age_seconds": (), "job_wait_seconds_bucket": ("1.0", "30.0", "+Inf")}
 RULES_FILE, DASHBOARD_FILE = f"{alerts.PROMETHEUS}/alerts.yaml", f"{alerts.DASHBOARDS}/jobs.json"
 
 
@@ -62,6 +62,13 @@ def test_what_fits_together_has_no_finding(project: Path) -> None:
         (RULES_FILE, "jobs:late > 300", "jobs:lag > 300", "JobsStuck: no metric is called jobs:lag"),
         (DASHBOARD_FILE, "jobs_total", "job_total", "ops/grafana/jobs.json: no metric is called job_total"),
         (DASHBOARD_FILE, "interval])", "interval]", "does not parse: "),
+        (RULES_FILE, "expr: jobs:late > 300", "expr: ''", "JobsStuck:  does not parse: "),
+        (
+            DASHBOARD_FILE,
+            "jobs_total",
+            "job_wait_seconds_bucket{le='10'}",
+            "job_wait_seconds_bucket has no bucket 10, but 1.0, 30.0, +Inf",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_found(project: Path, file: str, written: str, instead: str, found: str) -> None:
@@ -81,10 +88,25 @@ def test_a_case_may_have_either_form_of_promtool(project: Path) -> None:
 
 def test_the_series_of_a_service_are_those_of_its_metrics(service: Service) -> None:
     assert service.modules
+    found = alerts.metrics()
     assert {
         *("http_requests_total", "http_request_duration_seconds_bucket", "http_request_duration_seconds_count"),
         *("jobs_total", "events_lag", "python_info"),
-    } <= alerts.metrics()
+    } <= found.keys()
+    assert {"0.1", "+Inf"} <= set(found["http_request_duration_seconds_bucket"])
+
+
+@pytest.mark.parametrize("file", [RULES_FILE, alerts.CASES, DASHBOARD_FILE])
+def test_a_file_that_cannot_be_read_is_named(project: Path, file: str) -> None:
+    (project / file).write_text("{", encoding="utf-8")
+    with pytest.raises(DocumentError, match=f"{file} is not valid: "):
+        list(alerts.findings(project, KNOWN))
+
+
+def test_a_promtool_that_is_not_there_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMTOOL", "/none/promtool")
+    with pytest.raises(DocumentError, match=r"PROMTOOL is wrong: .*/none/promtool"):
+        alerts.run_cases(project)
 
 
 def test_what_is_found_fails_the_check(project: Path) -> None:

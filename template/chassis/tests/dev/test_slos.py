@@ -95,6 +95,7 @@ def test_an_alert_fires_when_a_part_of_the_budget_is_spent(project: Path, days: 
     [
         ("99.5", "100", "read-latency: its objective is a percentage between 0 and 100"),
         ("99.5", '"99.5"', "read-latency: its objective is a percentage between 0 and 100"),
+        ("99.5", "83", "read-latency: its page would never fire"),
         ("good =", "god =", "read-latency: it needs objective, summary, total, and either good or bad"),
         ("objective = 99.5\n", "", "read-latency: it needs objective, summary, total, and either good or bad"),
         ("read-latency", "read_latency", "read_latency: write the name as in read-latency"),

@@ -69,14 +69,14 @@ def check() -> str:
 
 def _rules(slos: Mapping[str, Any], days: int) -> Iterator[str]:
     for name, slo in slos.items():
-        _require_valid(name, slo)
+        _require_valid(name, slo, days)
         yield from (_record(*each) + LABELS.format(name) for each in _counted(slo))
     yield from (_record(f"slo:burn_rate:{window}", _burn_rate(window)) for window in (*WINDOWS, f"{days}d"))
     for name, slo in slos.items():
         yield from (_alert(name, slo["summary"], severity, days) for severity in BURNS)
 
 
-def _require_valid(name: str, slo: Mapping[str, Any]) -> None:
+def _require_valid(name: str, slo: Mapping[str, Any], days: int) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise ValueError(f"{name}: write the name as in read-latency")
     if set(slo) not in (FIELDS | {"good"}, FIELDS | {"bad"}):
@@ -84,6 +84,8 @@ def _require_valid(name: str, slo: Mapping[str, Any]) -> None:
     objective = slo["objective"]
     if not isinstance(objective, int | Decimal) or not 0 < objective < 100:  # noqa: PLR2004  # percent
         raise ValueError(f"{name}: its objective is a percentage between 0 and 100")
+    if min(_factor(days, percent, long) for percent, long, _ in BURNS["page"]) * float(_budget(slo)) >= 1:
+        raise ValueError(f"{name}: its page would never fire, not even with bad events only: raise the objective")
 
 
 def _counted(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -93,7 +95,11 @@ def _counted(slo: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "slo:bad:rate5m", f"{total} - sum by (service) (rate({slo['good']}[5m]))"
     else:  # as long as no event is bad, there is no series
         yield "slo:bad:rate5m", f"sum by (service) (rate({slo['bad']}[5m])) or 0 * {total}"
-    yield "slo:budget:ratio", f"vector({(100 - Decimal(slo['objective'])) / 100})"
+    yield "slo:budget:ratio", f"vector({_budget(slo)})"
+
+
+def _budget(slo: Mapping[str, Any]) -> Decimal:
+    return (100 - Decimal(slo["objective"])) / 100
 
 
 def _burn_rate(window: str) -> str:
@@ -121,6 +127,9 @@ def _alert(slo: str, summary: str, severity: str, days: int) -> str:
 
 def _burns(slo: str, days: int, percent: int, long: str, short: str) -> str:
     """Compare both windows with the burn rate that spends this part of the budget within the long one."""
-    hours = int(long[:-1]) * HOURS[long[-1]]
-    factor = f"{percent * days * 24 / 100 / hours:g}"
+    factor = f"{_factor(days, percent, long):g}"
     return " and ".join(f'slo:burn_rate:{window}{{slo="{slo}"}} > {factor}' for window in (long, short))
+
+
+def _factor(days: int, percent: int, long: str) -> float:
+    return percent * days * 24 / 100 / (int(long[:-1]) * HOURS[long[-1]])

@@ -144,7 +144,7 @@ def configure_logs(settings: Settings, process: str, release: str = "") -> None:
     last: list[Processor] = [structlog.processors.format_exc_info]
     last.append(partial(_render_line, process) if is_console else _render_json)
     if settings.sentry_dsn.get_secret_value():
-        last.insert(0, _tracking(settings, release))
+        last.insert(0, error_tracking(settings, release))
     structlog.configure(processors=[complete, *last], logger_factory=partial(_Lines, sys.stdout))
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
@@ -161,7 +161,8 @@ def configure_logs(settings: Settings, process: str, release: str = "") -> None:
     set_log_level(settings.log_level)
 
 
-def _tracking(settings: Settings, release: str) -> Processor:
+def error_tracking(settings: Settings, release: str) -> Processor:
+    """Return what sends the exceptions of log lines. Raises SettingsError."""
     try:
         from chassis.ops._error_tracking import open_tracking  # noqa: PLC0415  # an extra
     except ModuleNotFoundError:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
@@ -48,10 +49,23 @@ class TelemetrySettings(EnvironmentSettings):
     @property
     def is_on(self) -> bool:
         """Whether traces are exported."""
-        return not self.otel_sdk_disabled and any(
-            url.get_secret_value()
-            for url in (self.otel_exporter_otlp_endpoint, self.otel_exporter_otlp_traces_endpoint)
-        )
+        return not self.otel_sdk_disabled and bool(self.endpoint)
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that traces are sent to, the path added by OpenTelemetry left out."""
+        return (self.otel_exporter_otlp_traces_endpoint or self.otel_exporter_otlp_endpoint).get_secret_value()
+
+
+def load_exporter() -> ModuleType:
+    """Import what exports. Raises SettingsError without the extra `otel`."""
+    try:
+        from chassis.ops import _export  # noqa: PLC0415  # the extra may be missing
+    except ImportError:
+        raise SettingsError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `otel` of the chassis: add it in pyproject.toml"
+        ) from None
+    return _export
 
 
 @asynccontextmanager
@@ -61,17 +75,12 @@ async def recording(resource: Mapping[str, str]) -> AsyncGenerator[None]:
     if not settings.is_on:
         yield
         return
-    try:
-        from chassis.ops import _export  # noqa: PLC0415  # the extra may be missing
-    except ImportError:
-        raise SettingsError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `otel` of the chassis: add it in pyproject.toml"
-        ) from None
+    exporter = load_exporter()
     for name, value in settings:  # the SDK knows neither our defaults nor SECRETS_DIRECTORY
         if text := value.get_secret_value() if isinstance(value, SecretStr) else str(value):
             os.environ[name.upper()] = text
-    provider = _export.start(resource)
+    provider = exporter.start(resource)
     try:
         yield
     finally:
-        await _export.stop(provider)
+        await exporter.stop(provider)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -11,13 +12,12 @@ import httpx
 
 from chassis.data import check_database, check_listening, check_migrations, reason_of
 from chassis.errors import Unavailable
-from chassis.ops import Check, run
+from chassis.ops import Check, TelemetrySettings, error_tracking, load_exporter, redact, run
 from chassis.outbound import reason_of as reason_of_call
 from chassis.runtime._definition import ServiceDefinition
 from chassis.settings import Settings, SettingsError, StartError, load
 
 LIMIT_SECONDS = 5.0
-COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 class CollectorUnavailable(StartError):
@@ -35,7 +35,7 @@ def main(service: ServiceDefinition) -> int:
 
     run(check())
     for is_ok, name, text in lines:
-        print(f"{'ok' if is_ok else 'FAIL':4} {name:10} {text}")  # noqa: T201  # the output of a command
+        print(f"{'ok' if is_ok else 'FAIL':4} {name:10} {redact(text)}")  # noqa: T201  # the output of a command
     return 0 if all(is_ok for is_ok, *_ in lines) else 1
 
 
@@ -56,21 +56,32 @@ def _checks_of(service: ServiceDefinition) -> Mapping[str, Check]:
     checks |= service.auth.checks if service.auth else {}
     if service.events:
         checks |= {name: partial(check, service.name) for name, check in service.events.checks.items()}
-    if os.environ.get(COLLECTOR):
-        checks["collector"] = check_collector
+    with suppress(SettingsError):  # which has a line of its own
+        if load(TelemetrySettings).is_on:
+            checks["collector"] = check_collector
+    with suppress(SettingsError):
+        if load(Settings).sentry_dsn.get_secret_value():
+            checks["sentry"] = check_error_tracking
     return checks
 
 
 async def check_collector() -> str:
-    """Check that something answers HTTP, with any status. Raises CollectorUnavailable."""
-    url = os.environ[COLLECTOR]
+    """Check that something answers HTTP, with any status. Raises CollectorUnavailable or SettingsError."""
+    load_exporter()
+    url = load(TelemetrySettings).endpoint
     try:
         verify = ssl.create_default_context(cafile=os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE"))
         async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=2) as client:
             await client.head(url)
     except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
-        raise CollectorUnavailable(f"{reason_of_call(error)}: check {COLLECTOR}") from error
+        raise CollectorUnavailable(f"{reason_of_call(error)}: check OTEL_EXPORTER_OTLP_ENDPOINT") from error
     return f"{urlsplit(url).hostname} answers"
+
+
+async def check_error_tracking() -> str:
+    """Check what can be checked without an event. Raises SettingsError."""
+    error_tracking(load(Settings), "")
+    return "SENTRY_DSN can be used"
 
 
 async def _line(name: str, check: Check, wrong: Sequence[str]) -> tuple[bool, str, str]:

@@ -199,6 +199,21 @@ async def test_an_outage_is_logged_when_it_begins_and_once_no_error_has_come_for
     assert logs[0]["reason"] == "cannot execute DELETE in a read-only transaction"
 
 
+async def test_a_database_that_has_much_to_do_is_available(settings: Settings) -> None:
+    impatient = settings.model_copy(update={"database_pool_timeout": 0.1})
+    with capture_logs() as logs:
+        async with open_database(impatient, 1) as database:
+            database.watch()
+            with pytest.raises(Unavailable):
+                async with database.transaction() as connection:
+                    await connection.execute("SET LOCAL statement_timeout = 10; SELECT pg_sleep(1)")
+            async with database.connection():
+                with pytest.raises(Unavailable):
+                    await database.fetchval("SELECT 1")
+                assert await database.ready()
+    assert logs == []
+
+
 async def test_a_connection_that_is_read_only_is_not_used_again(settings: Settings) -> None:
     async with open_database(settings, 1) as database:
         with pytest.raises(Unavailable):

@@ -26,6 +26,18 @@ async def main():
 
 asyncio.run(main())
 """
+# A request, and its job in another process.
+UNRECORDED = """
+from chassis.ops import entry_span, inject, trace_id, traceparent
+
+headers = {}
+with entry_span("GET", "server", {}):
+    inject(headers)
+    request, parent = trace_id.get(), traceparent()
+with entry_span("process", "consumer", {"traceparent": parent}):
+    inject(headers)
+    print(trace_id.get() == request, headers)
+"""
 WITHOUT = "import sys; sys.modules['opentelemetry.sdk'] = None\n" + DESCRIBE
 
 
@@ -65,6 +77,10 @@ def test_an_endpoint_may_be_mounted_as_a_file(tmp_path: Path) -> None:
 
 def test_without_an_endpoint_the_sdk_is_not_imported() -> None:
     assert run(WITHOUT).stdout.startswith("None; None")
+
+
+def test_a_trace_that_nobody_records_is_known_to_the_log_and_told_to_nobody() -> None:
+    assert run(UNRECORDED).stdout == "True {}\n"
 
 
 def test_an_endpoint_without_the_extra_is_refused() -> None:

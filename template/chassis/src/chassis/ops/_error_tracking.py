@@ -33,7 +33,6 @@ def open_tracking(settings: Settings, release: str) -> Processor:
         include_local_variables=False,
         max_breadcrumbs=0,
         send_client_reports=False,
-        send_default_pii=False,
     )
     # It warns of each failure to send, and tells the path of each request.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)

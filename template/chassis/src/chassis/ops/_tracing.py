@@ -17,7 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 type Kind = Literal["client", "consumer", "internal", "producer", "server"]
 type Attributes = Mapping[str, str | int | float | bool]
 
-# Those of the request, job or event at hand, for log lines (W3C Trace Context, sections 3.2.2.3 and 3.2.2.4).
+# IDs of the current trace and span, for log lines (W3C Trace Context, sections 3.2.2.3 and 3.2.2.4).
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 span_id: ContextVar[str] = ContextVar("span_id", default="")
 
@@ -30,7 +30,7 @@ _propagator = TraceContextTextMapPropagator()
 def entry_span(
     name: str, kind: Kind, parents: Mapping[str, str], attributes: Attributes = NOTHING, links: Sequence[str] = ()
 ) -> Generator[Span]:
-    """Continue the trace of a `traceparent` (and `tracestate`) in `parents`, or begin one; `links` are traceparents."""
+    """Continue the trace of a `traceparent` (and `tracestate`) in `parents`, or start one; `links` are traceparents."""
     context = _propagator.extract(parents, Context())
     linked = [Link(_context_of(link)) for link in links]
     span = _tracer.start_span(name, context, SpanKind[kind.upper()], attributes, linked)
@@ -53,7 +53,7 @@ def entry_span(
 
 @contextmanager
 def span(name: str, kind: Kind = "internal", attributes: Attributes = NOTHING) -> Generator[Span]:
-    """Record what the block does as a part of the current span, if that is recorded."""
+    """Record the block as a child of the current span, if that span is recorded."""
     if not is_recorded():
         yield trace.INVALID_SPAN
         return
@@ -68,7 +68,7 @@ def span(name: str, kind: Kind = "internal", attributes: Attributes = NOTHING) -
 
 
 def fail(span: Span, error: BaseException | str) -> None:
-    """Mark a span as failed, with the class of the error, or another word from a small set."""
+    """Mark a span as failed, with the class of the error or a low-cardinality string."""
     kind = error if isinstance(error, str) else type(error).__qualname__
     span.set_attribute("error.type", kind)
     span.set_status(StatusCode.ERROR)
@@ -80,14 +80,14 @@ def is_recorded() -> bool:
 
 
 def traceparent() -> str:
-    """Return the current span as others continue it; empty outside of a trace."""
+    """Return the traceparent of the current span; empty outside a trace."""
     headers: dict[str, str] = {}
     inject(headers)
     return headers.get("traceparent", "")
 
 
 def inject(headers: MutableMapping[str, str]) -> None:
-    """Add the headers by which the one who is called continues the trace."""
+    """Add the trace context headers to an outgoing request."""
     _propagator.inject(headers)
 
 

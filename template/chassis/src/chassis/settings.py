@@ -113,7 +113,7 @@ class Settings(EnvironmentSettings):
     api_host: str = Field("127.0.0.1", description="address the API listens on")
     api_port: Port = Field(8000, description="public port of the API, 1 to 65535")
     api_docs: bool = Field(default=False, description="true serves /docs, /redoc and /openapi.json")
-    api_operations_port: Port = Field(8001, description="port for /livez, /readyz and /metrics of the API, 1 to 65535")
+    api_operations_port: Port = Field(8001, description="operations port of the API, 1 to 65535")
     rate_limit_per_address: Rate = Field(
         "1200/minute", description="requests per client IP, for example 20/second; empty disables the limit"
     )
@@ -122,9 +122,7 @@ class Settings(EnvironmentSettings):
         SecretStr(""),
         description="redis://user:password@host:port of counters shared by all processes; empty counts per process",
     )
-    worker_operations_port: Port = Field(
-        8002, description="port for /livez, /readyz and /metrics of the worker, 1 to 65535"
-    )
+    worker_operations_port: Port = Field(8002, description="operations port of the worker, 1 to 65535")
     operations_host: str = Field("127.0.0.1", description="address both operations ports listen on")
 
     worker_concurrency: int = Field(
@@ -152,8 +150,8 @@ class Settings(EnvironmentSettings):
     )
     log_format: Literal["json", "console"] = Field("json", description="json, or console for development")
     revision: str = Field("unknown", description="revision of the source, for example a commit; the image sets it")
-    sentry_dsn: SecretHttpUrl = Field(SecretStr(""), description="https://key@host/project for exceptions, or empty")
-    sentry_environment: str = Field("production", description="environment that the exceptions are filed under")
+    sentry_dsn: SecretHttpUrl = Field(SecretStr(""), description="DSN that exceptions are sent to; empty sends none")
+    sentry_environment: str = Field("production", description="environment reported with exceptions")
 
 
 MIN_DISTINCT = 12

@@ -1,4 +1,4 @@
-"""The page of the last traces: what it shows, in which order, and that nothing in it is taken for HTML."""
+"""The page of recent traces: what it shows, in which order, and that nothing in it is taken for HTML."""
 
 import gzip
 import os
@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
 from chassis.dev.spans import ReceivedSpan
-from chassis.dev.traces import MAX_TRACES, Traces, collecting
+from chassis.dev.traces import MAX_SPANS, MAX_TRACES, Traces, collecting
 from chassis.dev.traces_page import in_order
 
 
@@ -64,13 +64,22 @@ def test_spans_stand_below_their_parents_in_the_order_of_time() -> None:
     assert [(span.name, depth) for span, depth in in_order(spans)] == [("a", 0), ("b", 1), ("d", 2), ("c", 1)]
 
 
-def test_the_last_traces_are_kept_the_newest_first() -> None:
+def test_recent_traces_are_kept_the_newest_first() -> None:
     traces = Traces()
     for number in range(MAX_TRACES + 5):
         traces.add([span_of(str(number), "a", "", number)])
     traces.add([span_of("10", "late", "a", 99)])
     kept = [spans[0].trace_id for spans in traces]
     assert (len(kept), kept[:2]) == (MAX_TRACES, ["10", str(MAX_TRACES + 4)])
+
+
+def test_a_long_trace_keeps_its_newest_spans() -> None:
+    """Its first span ends last, and is shown."""
+    traces = Traces()
+    traces.add(span_of("t", str(number), "root", number) for number in range(1, MAX_SPANS + 5))
+    traces.add([span_of("t", "root", "", 0)])
+    [kept] = traces
+    assert (len(kept), kept[0].name, kept[-1].name) == (MAX_SPANS, "6", "root")
 
 
 async def test_processes_are_told_where_to_send_their_spans_unless_they_send_them_elsewhere(
@@ -83,6 +92,6 @@ async def test_processes_are_told_where_to_send_their_spans_unless_they_send_the
         assert os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] == url
         assert os.environ["OTEL_TRACES_SAMPLER"] == "always_on"
         async with AsyncClient() as client:
-            assert "The last traces" in (await client.get(url)).text
+            assert "Recent traces" in (await client.get(url)).text
         async with collecting() as second:
             assert second == ""

@@ -31,7 +31,7 @@ async def hangs() -> bool:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_checks, "LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr(_checks, "READY_SECONDS", 0.05)
     runs.clear()
 
 

@@ -17,6 +17,7 @@ import pytest
 import time_machine
 
 from chassis import ops
+from chassis.data import _checks
 from chassis.dev.nats import NatsServer
 from chassis.runtime import Service, _doctor
 from chassis.testing import free_ports
@@ -103,6 +104,13 @@ def test_what_a_wrong_setting_keeps_from_a_check_is_said(doctor: Doctor, monkeyp
     failing = doctor()
     assert failing.pop("settings").startswith("WORKER_CONCURRENCY is wrong")
     assert failing == dict.fromkeys(OF_THE_DATABASE, "not checked: correct the settings first")
+
+
+def test_a_server_that_is_too_old_is_named(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_checks, "MIN_VERSION", 99)
+    failing = doctor()
+    assert re.fullmatch(r"PostgreSQL \d+\.\d+: use 99 or newer", failing.pop("database"))
+    assert failing == {}
 
 
 def test_a_database_that_is_away_fails_what_needs_it_alone(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ MIN_VERSION = 15
 MAX_SKEW_SECONDS = 5.0
 ECHO_SECONDS = 2.0
 FACTS = """
-    SELECT current_setting('server_version') AS version, clock_timestamp() AS now, current_user AS role,
-        current_setting('transaction_read_only')::bool AS is_read_only
+    SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
+        clock_timestamp() AS now, current_user AS role, current_setting('transaction_read_only')::bool AS is_read_only
 """
 # Tables that the role cannot use, except those of extensions; of the revisions, it reads only.
 REFUSED = """
@@ -31,30 +31,30 @@ REFUSED = """
 """
 
 
-class DatabaseUnfit(StartError):
-    """The database is unavailable, or does not fit; the message says what to do."""
+class DatabaseCheckFailed(StartError):
+    """The database cannot be used as configured; the message says what to do."""
 
 
 async def check_database(settings: Settings) -> str:
-    """Check that the database answers, lets this role write and has this machine's time. Raises DatabaseUnfit."""
+    """Check that the database answers, lets this role write and has this machine's time. Raises DatabaseCheckFailed."""
     connection = await _connect("DATABASE_URL", settings.database_url, settings)
     try:
-        began = perf_counter()
+        start = perf_counter()
         [facts] = await connection.fetch(FACTS)
-        seconds = perf_counter() - began
+        seconds = perf_counter() - start
         refused = await connection.fetchval(REFUSED)
     finally:
         connection.terminate()
     version, role = str(facts["version"]).split()[0], facts["role"]
     skew = abs((datetime.now(UTC) - facts["now"]).total_seconds())
-    if int(version.partition(".")[0]) < MIN_VERSION:
-        raise DatabaseUnfit(f"PostgreSQL {version}: use {MIN_VERSION} or newer")
+    if facts["number"] < MIN_VERSION * 10_000:
+        raise DatabaseCheckFailed(f"PostgreSQL {version}: use {MIN_VERSION} or newer")
     if facts["is_read_only"]:
-        raise DatabaseUnfit("the database is read-only: name the primary in DATABASE_URL")
+        raise DatabaseCheckFailed("the database is read-only: name the primary in DATABASE_URL")
     if refused:
-        raise DatabaseUnfit(f"run GRANT SELECT, INSERT, UPDATE, DELETE ON {refused} TO {role}")
+        raise DatabaseCheckFailed(f"run GRANT SELECT, INSERT, UPDATE, DELETE ON {refused} TO {role}")
     if skew > MAX_SKEW_SECONDS:
-        raise DatabaseUnfit(f"its clock differs from this machine's by {skew:.0f} s: synchronize both")
+        raise DatabaseCheckFailed(f"its clock differs from this machine's by {skew:.0f} s: synchronize both")
     return f"PostgreSQL {version}, {1000 * seconds:.0f} ms"
 
 
@@ -65,7 +65,7 @@ async def check_migrations(settings: Settings, owners: Mapping[str, Path]) -> st
 
 
 async def check_listening(settings: Settings) -> str:
-    """Check that notifications arrive over DATABASE_LISTEN_URL, or DATABASE_URL. Raises DatabaseUnfit."""
+    """Check that notifications arrive over DATABASE_LISTEN_URL, or DATABASE_URL. Raises DatabaseCheckFailed."""
     if settings.database_listen_url == "none":
         return "off, workers poll"
     heard = asyncio.Event()
@@ -84,7 +84,7 @@ async def check_listening(settings: Settings) -> str:
             async with asyncio.timeout(ECHO_SECONDS):
                 await heard.wait()
         except TimeoutError:
-            raise DatabaseUnfit(
+            raise DatabaseCheckFailed(
                 "NOTIFY does not arrive: set DATABASE_LISTEN_URL to a direct connection to the same database"
             ) from None
         finally:
@@ -98,4 +98,4 @@ async def _connect(name: str, url: str, settings: Settings) -> Connection:
     try:
         return await connect(url, settings, command_timeout=settings.database_statement_timeout)
     except Exception as error:
-        raise DatabaseUnfit(f"{reason_of(error)}: check {name}, and that the server runs") from error
+        raise DatabaseCheckFailed(f"{reason_of(error)}: check {name}, and that the server runs") from error

@@ -1,4 +1,4 @@
-"""The revisions of this code, and those that a database lacks; without Alembic, which the processes do not load."""
+"""Compares the revisions in the code with the database, without importing Alembic."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,13 +30,13 @@ class Revisions:
 
     def __init__(self, database: Database, owners: Mapping[str, Path]) -> None:
         self._database = database
-        self._owner = {revision: owner for owner, folder in owners.items() for revision, _ in revisions_in(folder)}
-        files = [each for folder in owners.values() for each in revisions_in(folder)]
-        self._before = {revision: _before(path.read_text(encoding="utf-8")) for revision, path in files}
+        files = [(owner, *found) for owner, folder in owners.items() for found in revisions_in(folder)]
+        self._owner = {revision: owner for owner, revision, _ in files}
+        self._before = {revision: _before(path.read_text(encoding="utf-8")) for _, revision, path in files}
         self._are_applied = False
 
     async def are_applied(self) -> bool:
-        """Return whether the database has them all; it is not asked again once it has, for no release removes one."""
+        """Return whether the database has them all; it is not asked again once it has, since no release removes one."""
         try:
             self._are_applied = self._are_applied or not await self._missing()
         except NOT_READY_ERRORS:
@@ -51,7 +51,10 @@ class Revisions:
         return f"all {len(self._owner)} revisions are applied"
 
     async def _missing(self) -> Sequence[str]:
-        """Name the missing revisions; of an owner that has a newer one than this code, none is missing."""
+        """Name the missing revisions.
+
+        An owner whose database revision is newer than this code, as after a rollback, counts as complete.
+        """
         has_table = await self._database.fetchval(HAS_TABLE)
         heads = {row["version_num"] for row in await self._database.fetch(APPLIED)} if has_table else set[str]()
         applied, left = set[str](), [*heads]

@@ -17,7 +17,7 @@ LITERAL = re.compile(r"'(?:[^']|'')*'|(?<![\w$.])\d[\d.]*")
 
 
 class TracedLent(Lent):
-    """A connection that is lent for work that is recorded."""
+    """A lent connection whose statements are recorded as spans."""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # of the connection
         attribute = super().__getattr__(name)

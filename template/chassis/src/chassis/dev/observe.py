@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 from asyncio.subprocess import Process
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from shutil import which
 import yaml
 
 from chassis.dev import environment
+from chassis.dev.ports import free_port
 from chassis.dev.project import project_folder
 from chassis.ops import stop_on_signals
 from chassis.settings import Settings, StartError
@@ -39,7 +39,7 @@ def main() -> None:
     if "prometheus" not in found:
         raise ObserveError(f"Prometheus is not installed. {INSTALL}")
     environment.set_variables()
-    ports = {name: _port(PROGRAMS[name][0]) for name in found}
+    ports = {name: free_port(PROGRAMS[name][0]) for name in found}
     folder = project_folder() / ".dev" / "observe"
     folder.mkdir(parents=True, exist_ok=True)
     commands = {name: [program, *ARGUMENTS[name](folder, ports)] for name, program in found.items()}
@@ -53,20 +53,8 @@ def _find(*names: str) -> str | None:
     return next(filter(None, map(which, names)), None)
 
 
-def _port(preferred: int) -> int:
-    """Choose this port, or a free one if it is taken."""
-    for port in (preferred, 0):
-        try:
-            with socket.create_server(("127.0.0.1", port)) as free:
-                number: int = free.getsockname()[1]
-                return number
-        except OSError:
-            continue
-    raise ObserveError("no port of 127.0.0.1 is free")
-
-
 def _prometheus(folder: Path, ports: Ports) -> list[str]:
-    """Let the project's configuration find the rules, the processes and Alertmanager where they are here."""
+    """Rewrite the project's configuration with local paths and ports."""
     source = project_folder() / "ops" / "prometheus"
     config = yaml.safe_load((source / "prometheus.yaml").read_text(encoding="utf-8"))
     config["rule_files"] = [str(source / file) for file in config["rule_files"]]
@@ -101,7 +89,7 @@ def _alertmanager(folder: Path, ports: Ports) -> list[str]:
 
 
 def _grafana(folder: Path, ports: Ports) -> list[str]:
-    """Provision the data source and the project's dashboards; whoever reaches this machine's own address may edit."""
+    """Provision the dashboards and their data source; anonymous users are admins, so it listens on 127.0.0.1 only."""
     source = {"name": "Prometheus", "type": "prometheus", "url": f"http://127.0.0.1:{ports['prometheus']}"}
     dashboards = {"name": "ops", "type": "file", "options": {"path": str(project_folder() / "ops" / "grafana")}}
     _provision(folder, "datasources", {"datasources": [{**source, "access": "proxy", "isDefault": True}]})

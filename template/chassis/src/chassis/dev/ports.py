@@ -1,8 +1,9 @@
-"""The ports of both processes, opened once: connections wait there while a process restarts."""
+"""The ports of development; those of both processes stay open, so that connections wait while a process restarts."""
 
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 import psutil
 
@@ -50,3 +51,12 @@ def holder_of(port: int) -> str:
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
                 return f"{process.info['name']} (process {process.pid})"
     return ""
+
+
+def free_port(preferred: int) -> int:
+    """Return this port, or another free port of 127.0.0.1 if it is taken."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", preferred)):
+        return preferred
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port

@@ -1,8 +1,7 @@
-"""The last traces of development: takes spans from both processes by OTLP, and shows them on a page."""
+"""Recent traces of development: takes spans from both processes by OTLP, and shows them on a page."""
 
 import os
-import socket
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -12,27 +11,28 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from chassis.dev.ports import free_port
 from chassis.dev.spans import ReceivedSpan, read_spans
 from chassis.dev.traces_page import render
 from chassis.http import serving
 from chassis.ops import TelemetrySettings
 from chassis.settings import load
 
-MAX_TRACES = 50
+MAX_TRACES, MAX_SPANS = 50, 500
 PORT = 8003
-# All of them, and soon.
+# Record every trace, and export it within 200 ms.
 VARIABLES = {"OTEL_TRACES_SAMPLER": "always_on", "OTEL_BSP_SCHEDULE_DELAY": "200"}
 
 
 class Traces:
-    """The last traces by their ids, those with the newest spans last."""
+    """Recent traces by their ids, those with the newest spans last; of a long trace, its newest spans."""
 
     def __init__(self) -> None:
-        self._spans: OrderedDict[str, list[ReceivedSpan]] = OrderedDict()
+        self._spans: OrderedDict[str, deque[ReceivedSpan]] = OrderedDict()
 
     def add(self, spans: Iterable[ReceivedSpan]) -> None:
         for span in spans:
-            self._spans.setdefault(span.trace_id, []).append(span)
+            self._spans.setdefault(span.trace_id, deque(maxlen=MAX_SPANS)).append(span)
             self._spans.move_to_end(span.trace_id)
         while len(self._spans) > MAX_TRACES:
             self._spans.popitem(last=False)
@@ -69,20 +69,9 @@ async def collecting() -> AsyncGenerator[str]:
     if settings.is_on or settings.otel_sdk_disabled:
         yield ""
         return
-    port = _free_port()
+    port = free_port(PORT)
     url = f"http://127.0.0.1:{port}"
     for name, value in {**VARIABLES, "OTEL_EXPORTER_OTLP_ENDPOINT": url}.items():
         os.environ.setdefault(name, value)
     async with serving(Traces().application(), ("127.0.0.1", port), 1, ("", "")):
         yield url
-
-
-def _free_port() -> int:
-    """Return 8003, or another port where that is taken, as by a second service."""
-    for port in (PORT, 0):
-        try:
-            with socket.create_server(("127.0.0.1", port)) as found:
-                return int(found.getsockname()[1])
-        except OSError:
-            continue
-    raise AssertionError

@@ -1,4 +1,4 @@
-"""The page of the last traces: who called whom in which process, and when."""
+"""The page of recent traces: who called whom in which process, and when."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ PAGE = Template("""<!doctype html>
   i { background: #4c82c3; border-radius: 2px; display: block; height: .7rem; min-width: 2px }
   .worker i { background: #3d9970 } .failed i { background: #d1495b } .failed b { color: #d1495b }
 </style>
-<h1>The last traces</h1>
+<h1>Recent traces</h1>
 $traces
 </html>
 """)

@@ -45,9 +45,9 @@ def _parents(scope: Scope) -> Mapping[str, str]:
     """Return the headers of the caller's trace; of several traceparents none counts (W3C Trace Context, 3.2.1)."""
     headers = Headers(scope=scope)
     parents = headers.getlist("traceparent")
-    return (
-        {"traceparent": parents[0], "tracestate": ",".join(headers.getlist("tracestate"))} if len(parents) == 1 else {}
-    )
+    if len(parents) != 1:
+        return {}
+    return {"traceparent": parents[0], "tracestate": ",".join(headers.getlist("tracestate"))}
 
 
 class RequestContextMiddleware:

@@ -23,7 +23,7 @@ _NEXT = ", ".join(
     f"(SELECT min(handler) FROM chassis_jobs WHERE {place} AND handler > found.handler)" for place in (_WAITS, _DEAD)
 )
 
-# $1 are the handlers of this worker. Jobs of others, as of an older release, are found from name to name.
+# $1 are the handlers of this worker. Handlers unknown to this worker are found by one index probe per name.
 JOBS = f"""
     WITH RECURSIVE found (handler) AS (
         VALUES ('') UNION ALL SELECT least({_NEXT}) FROM found WHERE handler IS NOT NULL
@@ -49,7 +49,7 @@ SCHEDULES = """
 
 
 async def read_gauges(database: Database, handlers: Sequence[str], schedules: Sequence[str]) -> None:
-    """Read all of them. Raises Unavailable, and then there is none, rather than the last known."""
+    """Refresh all gauges. If that raises Unavailable, they are removed rather than left stale."""
     try:
         async with database.transaction() as connection:
             await connection.execute(ALONG_INDEXES)

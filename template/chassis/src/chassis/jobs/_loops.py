@@ -30,11 +30,11 @@ class Loops:
         # Those whose last step failed, and those that have ended before they were told to.
         self.failing: set[str] = set()
         self.ended: set[str] = set()
-        # When each began its last step.
+        # When each started its last step.
         self._turned: dict[str, float] = {}
 
     def turn(self, names: Iterable[str], seconds: float) -> bool:
-        """Return whether each of these has begun a step in the last `seconds`, and its step before succeeded."""
+        """Return whether each of these has started a step in the last `seconds`, and its step before succeeded."""
         since = monotonic() - seconds
         return all(self._turned.get(name, since) > since and name not in self.failing for name in names)
 

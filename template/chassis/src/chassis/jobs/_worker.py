@@ -115,7 +115,7 @@ class Worker:
         self._schedules, self._retention = tuple(schedules), tuple(retention)
 
     async def ready(self) -> bool:
-        """Return whether the last claim and the last renewal of leases succeeded, and both are repeated."""
+        """Return whether claiming and lease renewal succeeded last time and are still running."""
         return self._loops.turn(("claim", "maintain"), max(self._settings.worker_lease, STALLED_SECONDS))
 
     def ended(self) -> Collection[str]:

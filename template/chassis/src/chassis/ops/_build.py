@@ -17,7 +17,7 @@ def version_of(distribution: str) -> str:
 
 
 def build(service: str, settings: Settings) -> dict[str, str]:
-    """Return the versions of the service, whose distribution is named like it, of the chassis and of Python."""
+    """Return the versions of the service (the distribution has the service's name), of the chassis and of Python."""
     return {
         "version": version_of(service),
         "revision": settings.revision,

@@ -9,11 +9,11 @@ type Check = Callable[[], Awaitable[str]]
 type Ready = Callable[[], Awaitable[bool]]
 
 # Half of what an orchestrator waits by default.
-LIMIT_SECONDS = 0.5
+READY_SECONDS = 0.5
 
 
 class Readiness:
-    """Runs checks side by side; one that does not answer in time has failed, and is not run a second time meanwhile."""
+    """Runs checks concurrently. A check that times out has failed, and is not started again while it still runs."""
 
     def __init__(self, stop: asyncio.Event, checks: Mapping[str, Ready]) -> None:
         self._stop = stop
@@ -25,7 +25,7 @@ class Readiness:
         if self._stop.is_set():
             return ["draining"]
         running = {name: self._run(name) for name in self._checks}
-        await asyncio.wait(running.values(), timeout=LIMIT_SECONDS)
+        await asyncio.wait(running.values(), timeout=READY_SECONDS)
         return [name for name, each in running.items() if not (each.done() and each.result())]
 
     def _run(self, name: str) -> asyncio.Future[bool]:

@@ -34,14 +34,14 @@ def open_tracking(settings: Settings, release: str) -> Processor:
         max_breadcrumbs=0,
         send_client_reports=False,
     )
-    # It warns of each failure to send, and tells the path of each request.
+    # urllib3 logs each failed delivery and each request path.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     atexit.register(lambda: sentry_sdk.get_client().close(timeout=FLUSH_SECONDS))
     return _send
 
 
 def _send(_logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
-    """Send the exception of a line; an outage is sent only when it is the end of something."""
+    """Send the exception of a line; an Unavailable logged as a warning is not sent, since it will be retried."""
     match event.get("exc_info"):
         case BaseException() as error:
             pass

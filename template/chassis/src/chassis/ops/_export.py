@@ -24,7 +24,7 @@ def start(resource: Mapping[str, str]) -> TracerProvider:
 
 
 async def stop(provider: TracerProvider) -> None:
-    """Export what is left; a collector that hangs does not hold up the end of the process."""
+    """Flush the remaining spans, for at most STOP_SECONDS."""
     stopping = Thread(target=provider.shutdown, daemon=True)
     stopping.start()
     await asyncio.to_thread(stopping.join, STOP_SECONDS)

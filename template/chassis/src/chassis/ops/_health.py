@@ -10,6 +10,7 @@ from starlette.routing import Route
 from chassis.errors import Unavailable
 from chassis.ops._log_level import LOG_LEVEL_ROUTES
 from chassis.ops._metrics import exposition
+from chassis.ops._problem import problem
 
 
 def create_operations(
@@ -19,8 +20,8 @@ def create_operations(
 ) -> Starlette:
     """Create the application with /livez, /readyz, /info, /metrics and /log-level.
 
-    `failing` names the checks of readiness that fail. `ended` names the background loops that have ended although the
-    process runs: it is then neither live nor ready.
+    `failing` returns the failing readiness checks; `ended` returns background loops that stopped unexpectedly, which
+    makes the process neither live nor ready.
     """
 
     async def livez(_request: Request) -> Response:
@@ -43,6 +44,4 @@ def create_operations(
 def _health(state: str, failing: Collection[str]) -> Response:
     if not failing:
         return PlainTextResponse(f"{state}\n")
-    error = Unavailable(f"Not {state}: {', '.join(failing)}.")
-    problem = {"type": error.type, "title": error.title, "status": error.status, "detail": error.detail}
-    return JSONResponse(problem, error.status, error.headers(), "application/problem+json")
+    return problem(Unavailable(f"Not {state}: {', '.join(failing)}."))

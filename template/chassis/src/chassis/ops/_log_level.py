@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from chassis.errors import Invalid
 from chassis.ops._logs import get_log_level, set_log_level
+from chassis.ops._problem import problem
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -31,7 +32,7 @@ async def _put(request: Request) -> Response:
     try:
         wanted = LogLevel.model_validate_json(await _body(request)).level
     except ValidationError:
-        return _problem(Invalid('Send {"level": "debug"}, or info, warning or error.'))
+        return problem(Invalid('Send {"level": "debug"}, or info, warning or error.'))
     before = get_log_level()
     set_log_level("info")  # so that the change itself is logged
     log.info("log level changed", before=before, after=wanted)
@@ -47,11 +48,6 @@ async def _body(request: Request) -> bytes:
         if len(body) > MAX_BODY:
             return b""
     return body
-
-
-def _problem(error: Invalid) -> Response:
-    problem = {"type": error.type, "title": error.title, "status": error.status, "detail": error.detail}
-    return JSONResponse(problem, error.status, media_type="application/problem+json")
 
 
 LOG_LEVEL_ROUTES = [Route("/log-level", _get), Route("/log-level", _put, methods=[HTTPMethod.PUT])]

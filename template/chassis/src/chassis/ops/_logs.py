@@ -30,7 +30,7 @@ job_id: ContextVar[str] = ContextVar("job_id", default="")
 message_id: ContextVar[str] = ContextVar("message_id", default="")
 
 IDS = (request_id, trace_id, span_id, principal, job_id, message_id)
-# Fields whose values are names in the code, or are made or checked by the chassis.
+# Fields that cannot contain a secret: names in the code, or values the chassis creates or validates.
 KNOWN = frozenset(
     {"job", "job_id", "level", "logger", "message_id", "method", "module", "request_id", "route", "schedule"}
     | {"span_id", "timestamp", "trace_id"}
@@ -61,7 +61,7 @@ def _second(seconds: int) -> str:
 
 
 def _complete(now: Callable[[], str], logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
-    """Add what every line has; a line about a job is about the module of its handler."""
+    """Add the common fields; on lines with `job`, `module` is that of its handler."""
     name = event["_record"].name if "_record" in event else logger.name
     line: EventDict = {"timestamp": now(), "level": level, "event": event["event"], "logger": name}
     if module := str(event["job"]).partition(".")[0] if "job" in event else module_of(name):

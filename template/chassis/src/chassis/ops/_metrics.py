@@ -3,16 +3,8 @@
 from functools import cache
 from math import nan
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    REGISTRY,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
-from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
 
 from chassis.ops._tracing import is_recorded, trace_id
 
@@ -20,7 +12,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # has no types
 
 # Of an unknown method, as in the semantic conventions of OpenTelemetry, and of a path without a route.
 OTHER, UNMATCHED = "_OTHER", "unmatched"
-# The objectives of `ops/` name 0.1 seconds of a request and 30 seconds of a wait.
+# The SLOs in ops/slos.toml need the buckets 0.1 (requests) and 30 (waits).
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 JOB_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
@@ -38,14 +30,14 @@ BODY_BYTES = Histogram(
 CONNECTIONS = Gauge("database_connections", "Open connections of the pool.", ["state"])
 CONNECTIONS_MAX = Gauge("database_connections_max", "Connections that the pool may open.")
 CONNECTION_WAIT = Histogram(
-    "database_connection_wait_seconds", "Time until the pool lent a connection, or did not.", buckets=LAG_BUCKETS
+    "database_connection_wait_seconds", "Seconds until acquiring a connection succeeded or failed.", buckets=LAG_BUCKETS
 )
 DATABASE_AVAILABLE = Gauge("database_available", "0 during an outage, else 1.")
 # An outcome is dead_lettered, done, interrupted, lost, retried or snoozed.
 JOBS = Counter("jobs_total", "Runs of jobs by outcome.", ["job", "outcome"])
 JOB_SECONDS = Histogram("job_duration_seconds", "Time a job ran.", ["job"], buckets=JOB_BUCKETS)
-JOB_WAIT = Histogram("job_wait_seconds", "Time from due to begun.", ["job"], buckets=WAIT_BUCKETS)
-JOBS_WAITING = Gauge("jobs_waiting", "Jobs that are due and not begun.", ["job"])
+JOB_WAIT = Histogram("job_wait_seconds", "Time from due to start.", ["job"], buckets=WAIT_BUCKETS)
+JOBS_WAITING = Gauge("jobs_waiting", "Due jobs that have not started.", ["job"])
 JOBS_RUNNING = Gauge("jobs_running", "Jobs that a worker has claimed.", ["job"])
 JOBS_OLDEST_AGE = Gauge("jobs_oldest_age_seconds", "For how long the oldest job has been due.", ["job"])
 JOBS_DEAD_LETTERS = Gauge("jobs_dead_letters", "Dead letters.", ["job"])
@@ -68,14 +60,14 @@ KEY_FETCHES = Counter("oidc_key_fetches_total", "Fetches of the issuer's keys by
 EVENT_LOOP_LAG = Histogram("event_loop_lag_seconds", "How late a timer fires.", buckets=LAG_BUCKETS)
 BUILD = Gauge("build_info", "What runs.", ["version", "revision", "chassis", "python"])
 
-# To look up the series of a route takes longer than to count in it.
+# Cached: looking up a series costs more than incrementing it.
 _requests = cache(REQUESTS.labels)
 _request_seconds = cache(REQUEST_SECONDS.labels)
 _body_bytes = cache(BODY_BYTES.labels)
 
 
 def exemplar() -> dict[str, str] | None:
-    """Return the trace that a count or an observation is an example of, if it is recorded."""
+    """Return the exemplar for the current trace, if it is recorded."""
     return {"trace_id": trace_id.get()} if is_recorded() else None
 
 
@@ -89,8 +81,6 @@ def count_request(method: str, route: str, status: int, seconds: float, body_byt
 
 
 def exposition(accept: str) -> tuple[bytes, str]:
-    """Return all metrics and their media type; exemplars are in OpenMetrics only, for which a caller has to ask."""
-    if "application/openmetrics-text" in accept:
-        content: bytes = openmetrics.generate_latest(REGISTRY)  # type: ignore[no-untyped-call]  # has no types
-        return content, openmetrics.CONTENT_TYPE_LATEST
-    return generate_latest(), CONTENT_TYPE_LATEST
+    """Return all metrics and their media type; only OpenMetrics, which a caller has to ask for, has exemplars."""
+    encode, media_type = choose_encoder(accept)
+    return encode(REGISTRY), media_type

@@ -1,4 +1,4 @@
-"""Removes secrets from what a process says, by the names of fields and by the forms that secrets have.
+"""Redacts secrets by field name and by known formats.
 
 Text comes from callers and from other services, so no pattern may take more than linear time.
 """
@@ -57,12 +57,12 @@ _PLAIN = frozenset({int, float, bool, type(None)})
 
 @lru_cache(1024)
 def is_secret(name: str) -> bool:
-    """Tell whether a field of this name has a secret."""
+    """Return whether a field of this name contains a secret."""
     return _NAME.search(name.lower()) is not None
 
 
 def has_marks(text: str) -> bool:
-    """Tell quickly whether a text may have a secret."""
+    """Return whether a text may contain a secret; cheap, with false positives."""
     return _MARKS.search(text.lower()) is not None
 
 
@@ -72,19 +72,20 @@ _has_marks = lru_cache(1024)(has_marks)
 
 
 def may_reveal(fields: Mapping[str, object], known: frozenset[str]) -> bool:
-    """Tell quickly whether fields may have a secret; the values of `known` ones are trusted."""
+    """Return whether fields may contain a secret, without those `known` to have none; cheap, with false positives."""
     for name, value in fields.items():
         if name in known or type(value) in _PLAIN:
             continue
         if type(value) is not str or is_secret(name):
             return True
-        if _has_marks(value) if len(value) <= MAX_CACHED else len(value) > MAX_TEXT or has_marks(value):
+        find = _has_marks if len(value) <= MAX_CACHED else has_marks
+        if len(value) > MAX_TEXT or find(value):
             return True
     return False
 
 
 def redact(text: str) -> str:
-    """Replace the secrets in a text; one that is too long loses its middle, as it would take tenths of a second."""
+    """Replace the secrets; the middle of a text over MAX_TEXT is cut, because redacting it would be slow."""
     if len(text) > MAX_TEXT:
         text = f"{text[: MAX_TEXT // 2]} … {text[-MAX_TEXT // 2 :]}"
     if has_marks(text):
@@ -94,7 +95,7 @@ def redact(text: str) -> str:
 
 
 def redact_all[T](value: T) -> T:
-    """Replace the secrets in a JSON value, at any depth; a number or a truth value is none."""
+    """Replace the secrets in a JSON value, at any depth; numbers and booleans are kept."""
     return _redacted(value)  # type: ignore[return-value]  # of the same type
 
 

@@ -1,4 +1,4 @@
-"""Whether and where to traces are exported: the standard variables of OpenTelemetry."""
+"""Trace export: the standard variables of OpenTelemetry."""
 
 import os
 from collections.abc import AsyncGenerator, Mapping
@@ -21,22 +21,24 @@ type Sampler = Literal[
 
 
 class TelemetrySettings(EnvironmentSettings):
-    """The variables that most need; the SDK reads the others of its specification itself."""
+    """The common variables; the SDK reads the others itself."""
 
     otel_exporter_otlp_endpoint: SecretHttpUrl = Field(
         SecretStr(""),
-        description="URL of a collector that takes OTLP over HTTP, as http://collector:4318; empty exports nothing",
+        description="URL of an OTLP/HTTP collector, for example http://collector:4318; empty exports nothing",
     )
     otel_exporter_otlp_traces_endpoint: SecretHttpUrl = Field(
         SecretStr(""), description="the same for traces alone, with the whole path"
     )
-    otel_exporter_otlp_protocol: Literal["http/protobuf"] = Field("http/protobuf", description="http/protobuf")
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = Field(
+        "http/protobuf", description="only http/protobuf is supported"
+    )
     otel_exporter_otlp_headers: SecretStr = Field(
         SecretStr(""), description="headers for the collector, comma-separated, for example authorization=Bearer%20..."
     )
     otel_traces_sampler: Sampler = Field(
         "parentbased_traceidratio",
-        description="always_on, always_off or traceidratio; with parentbased_ before it, a trace follows its caller",
+        description="always_on, always_off or traceidratio; with the prefix parentbased_, the caller decides",
     )
     otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1, description="share of the traces that are recorded, 0 to 1, where the sampler is a traceidratio"
@@ -44,7 +46,7 @@ class TelemetrySettings(EnvironmentSettings):
     otel_resource_attributes: str = Field(
         "", description="attributes of all spans, for example deployment.environment.name=production"
     )
-    otel_sdk_disabled: bool = Field(default=False, description="true exports nothing")
+    otel_sdk_disabled: bool = Field(default=False, description="true disables trace export")
 
     @property
     def is_on(self) -> bool:
@@ -60,10 +62,10 @@ class TelemetrySettings(EnvironmentSettings):
 def load_exporter() -> ModuleType:
     """Import what exports. Raises SettingsError without the extra `otel`."""
     try:
-        from chassis.ops import _export  # noqa: PLC0415  # the extra may be missing
-    except ImportError:
+        from chassis.ops import _export  # noqa: PLC0415  # an extra
+    except ModuleNotFoundError:
         raise SettingsError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `otel` of the chassis: add it in pyproject.toml"
+            "the export of traces needs the extra otel: add copier-backend-chassis[otel] in pyproject.toml"
         ) from None
     return _export
 

@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 type Kind = Literal["client", "consumer", "internal", "producer", "server"]
 type Attributes = Mapping[str, str | int | float | bool]
 
-# Those of the request, job or event at hand, for log lines (W3C Trace Context, sections 3.2.2.3 and 3.2.2.4).
+# IDs of the current trace and span, for log lines (W3C Trace Context, sections 3.2.2.3 and 3.2.2.4).
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 span_id: ContextVar[str] = ContextVar("span_id", default="")
 
@@ -38,7 +38,7 @@ class _Ids(NonRecordingSpan):
 def entry_span(
     name: str, kind: Kind, parents: Mapping[str, str], attributes: Attributes = NOTHING, links: Sequence[str] = ()
 ) -> Generator[Span]:
-    """Continue the trace of a `traceparent` (and `tracestate`) in `parents`, or begin one; `links` are traceparents."""
+    """Continue the trace of a `traceparent` (and `tracestate`) in `parents`, or start one; `links` are traceparents."""
     context = _propagator.extract(parents, Context())
     linked = [Link(_context_of(link)) for link in links]
     span = _tracer.start_span(name, context, SpanKind[kind.upper()], attributes, linked)
@@ -63,7 +63,7 @@ def entry_span(
 
 @contextmanager
 def span(name: str, kind: Kind = "internal", attributes: Attributes = NOTHING) -> Generator[Span]:
-    """Record what the block does as a part of the current span, if that is recorded."""
+    """Record the block as a child of the current span, if that span is recorded."""
     if not is_recorded():
         yield trace.INVALID_SPAN
         return
@@ -78,7 +78,7 @@ def span(name: str, kind: Kind = "internal", attributes: Attributes = NOTHING) -
 
 
 def fail(span: Span, error: BaseException | str) -> None:
-    """Mark a span as failed, with the class of the error, or another word from a small set."""
+    """Mark a span as failed, with the class of the error or a low-cardinality string."""
     kind = error if isinstance(error, str) else type(error).__qualname__
     span.set_attribute("error.type", kind)
     span.set_status(StatusCode.ERROR)
@@ -90,7 +90,7 @@ def is_recorded() -> bool:
 
 
 def traceparent() -> str:
-    """Return the current span as others continue it; empty outside of a trace."""
+    """Return the traceparent of the current span; empty outside a trace."""
     span = trace.get_current_span()
     if isinstance(span, _Ids):
         return f"00-{span.get_span_context().trace_id:032x}-{'0' * 16}-00"
@@ -100,7 +100,7 @@ def traceparent() -> str:
 
 
 def inject(headers: MutableMapping[str, str]) -> None:
-    """Add the headers by which the one who is called continues the trace."""
+    """Add the trace context headers to an outgoing request."""
     if not isinstance(trace.get_current_span(), _Ids):
         _propagator.inject(headers)
 

@@ -15,6 +15,7 @@ from chassis.settings import ApiSecrets, EdgeSettings, Settings, load
 async def serve(service: ServiceDefinition, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests that have arrived."""
     stop = stop_on_signals()
+    built = build(service.name, settings)
     edge = load(EdgeSettings)
     api = service.create_api(docs=settings.api_docs, edge=edge)
     api.state.signing_keys = [key.get_secret_value() for key in load(ApiSecrets).signing_keys]
@@ -22,7 +23,7 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
         service.recording("api"),
         open_database(settings) as database,
         open_limits(settings) as api.state.limits,
-        measuring(build(service.name, settings)),
+        measuring(built),
         closing_clients(),
     ):
         database.watch()
@@ -31,7 +32,7 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
         servers = list[asyncio.Task[None]]()
         operations = create_operations(
             Readiness(stop, checks).failing,
-            describe(service, settings, "api"),
+            describe(service.name, "api", built),
             lambda: ["server" for server in servers if server.done()],
         )
         internal = (settings.operations_host, settings.api_operations_port)

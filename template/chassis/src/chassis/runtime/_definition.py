@@ -13,7 +13,7 @@ from chassis.data import Database
 from chassis.http import Application, create_application, tracked_jobs
 from chassis.identity import Authenticate, Authentication, allow_anonymous
 from chassis.jobs import TrackedTask, Transport
-from chassis.ops import TelemetrySettings, build, recording, version_of
+from chassis.ops import TelemetrySettings, recording, version_of
 from chassis.runtime._modules import Module, ModuleError, check, discover, handlers_of, load_module, subscriptions_of
 from chassis.settings import ApiSecrets, EdgeSettings, EnvironmentSettings, HttpClientSettings, Settings, load
 
@@ -96,7 +96,7 @@ class ServiceDefinition:
         return self.auth.open(database) if self.auth else nullcontext(allow_anonymous)
 
 
-def describe(service: ServiceDefinition, settings: Settings, process: str) -> Mapping[str, str]:
+def describe(service: str, process: str, build: Mapping[str, str]) -> Mapping[str, str]:
     """Return what `/info` says of a process that starts now."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"service": service.name, "process": process, "started_at": started, **build(service.name, settings)}
+    return {"service": service, "process": process, "started_at": started, **build}

@@ -15,6 +15,7 @@ from chassis.settings import Settings
 async def serve(service: ServiceDefinition, settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then finish the running jobs."""
     stop = stop_on_signals()
+    built = build(service.name, settings)
     modules, events = service.modules, service.events
     subscriptions = subscriptions_of(modules)
     # One leads, one publishes, and one receives for each subscription.
@@ -22,7 +23,7 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
     async with (
         service.recording("worker"),
         open_database(settings, connections) as database,
-        measuring(build(service.name, settings)),
+        measuring(built),
         closing_clients(),
         events.open(service.name, database, subscriptions) if events else nullcontext() as beside,
     ):
@@ -38,7 +39,7 @@ async def serve(service: ServiceDefinition, settings: Settings) -> None:
         )
         migrations = Revisions(database, service.migrations)
         checks = {"database": database.ready, "migrations": migrations.are_applied, "worker": worker.ready}
-        about = describe(service, settings, "worker")
+        about = describe(service.name, "worker", built)
         operations = create_operations(Readiness(stop, checks).failing, about, worker.ended)
         internal = (settings.operations_host, settings.worker_operations_port)
         async with serving(operations, internal, 1, ("OPERATIONS_HOST", "WORKER_OPERATIONS_PORT")):

@@ -34,9 +34,7 @@ def change(project: Path, written: str, instead: str) -> None:
 
 
 def made() -> list[dict[str, Any]]:
-    [group] = yaml.safe_load(slos.written())["groups"]
-    rules: list[dict[str, Any]] = group["rules"]
-    return rules
+    return [rule for group in yaml.safe_load(slos.written())["groups"] for rule in group["rules"]]
 
 
 def recorded() -> dict[str, str]:

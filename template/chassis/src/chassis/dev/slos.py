@@ -26,6 +26,12 @@ groups:
   - name: slos
     rules:
 """
+# It reads all of the window, which would be much every few seconds.
+WHOLE_WINDOW = """
+  - name: slos-window
+    interval: 5m
+    rules:
+"""
 # The burn rate is the ratio of bad events to what the objective allows: at 1, the budget lasts exactly for its window.
 RECORD = """\
       - record: {name}
@@ -71,9 +77,10 @@ def _rules(slos: Mapping[str, Any], days: int) -> Iterator[str]:
     for name, slo in slos.items():
         _require_valid(name, slo, days)
         yield from (_record(*each) + LABELS.format(name) for each in _counted(slo))
-    yield from (_record(f"slo:burn_rate:{window}", _burn_rate(window)) for window in (*WINDOWS, f"{days}d"))
+    yield from (_record(f"slo:burn_rate:{window}", _burn_rate(window)) for window in WINDOWS)
     for name, slo in slos.items():
         yield from (_alert(name, slo["summary"], severity, days) for severity in BURNS)
+    yield WHOLE_WINDOW + _record(f"slo:burn_rate:{days}d", _burn_rate(f"{days}d"))
 
 
 def _require_valid(name: str, slo: Mapping[str, Any], days: int) -> None:

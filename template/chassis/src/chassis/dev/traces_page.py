@@ -8,6 +8,7 @@ from string import Template
 from chassis.dev.spans import ReceivedSpan
 
 SECOND = 1_000_000_000
+REQUEST = "chassis.request_id"
 # Shown of a span besides its name.
 DETAILS = {
     "db.query.text": "{}",
@@ -52,8 +53,12 @@ def render(traces: Iterable[Sequence[ReceivedSpan]]) -> str:
 def _trace(spans: Sequence[ReceivedSpan]) -> str:
     start, end = min(span.started for span in spans), max(span.ended for span in spans)
     time = datetime.fromtimestamp(start / SECOND, UTC).astimezone().strftime("%H:%M:%S")
+    ids = [
+        f"trace {spans[0].trace_id}",
+        *(f"request {span.attributes[REQUEST]}" for span in spans if REQUEST in span.attributes),
+    ]
     rows = "".join(_row(span, depth, start, end - start) for span, depth in in_order(spans))
-    return f"<h2>{time} <small>trace {escape(spans[0].trace_id)}</small></h2>\n<table>{rows}</table>"
+    return f"<h2>{time} <small>{escape(' · '.join(ids))}</small></h2>\n<table>{rows}</table>"
 
 
 def in_order(spans: Sequence[ReceivedSpan]) -> Iterator[tuple[ReceivedSpan, int]]:

@@ -135,7 +135,7 @@ def _record(span: Span, scope: Scope, method: str, status: int, seconds: float) 
             span.set_attribute("http.route", route)
         span.update_name(f"{method} {route}")
         span.set_attributes({"http.request.method": method, "url.scheme": scope["scheme"]})
-        span.set_attribute("http.response.status_code", status)
+        span.set_attributes({"chassis.request_id": request_id.get(), "http.response.status_code": status})
     milliseconds = round(seconds * 1000, 1)
     log.info(
         "request",

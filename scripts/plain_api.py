@@ -1,6 +1,6 @@
 """The reference of `bench_api.py`: the same three requests on plain FastAPI and asyncpg, without the guarantees.
 
-The tables and the queries are those of the example, so that what differs is what the chassis adds.
+The tables, the queries and the responses are those of the example, so that what differs is what the chassis adds.
 """
 
 import os
@@ -15,7 +15,7 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel
 
 SELECT = """
-    SELECT id, reference, currency, total, created_at, skus, quantities, unit_prices
+    SELECT id, reference, currency, total, status, version, created_at, updated_at, skus, quantities, unit_prices
     FROM plain_orders CROSS JOIN LATERAL (
         SELECT
             array_agg(sku ORDER BY position) AS skus,
@@ -27,12 +27,15 @@ SELECT = """
 """
 GET = f"{SELECT} WHERE id = $1"
 LIST = f"{SELECT} ORDER BY id DESC LIMIT 20"
-INSERT = "INSERT INTO plain_orders (id, reference, currency, total, created_at) VALUES ($1, $2, $3, $4, $5)"
+INSERT = """
+    INSERT INTO plain_orders (id, reference, currency, total, status, version, created_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
 INSERT_LINE = "INSERT INTO plain_order_lines VALUES ($1, $2, $3, $4, $5)"
 TABLES = """
     CREATE TABLE IF NOT EXISTS plain_orders (
         id uuid PRIMARY KEY, reference text NOT NULL, currency text NOT NULL, total bigint NOT NULL,
-        created_at timestamptz NOT NULL
+        status text NOT NULL, version integer NOT NULL, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL
     );
     CREATE TABLE IF NOT EXISTS plain_order_lines (
         order_id uuid NOT NULL REFERENCES plain_orders, position integer NOT NULL, sku text NOT NULL,
@@ -58,7 +61,10 @@ class Order(BaseModel):
     reference: str
     currency: str
     total: int
+    status: str
+    version: int
     created_at: datetime
+    updated_at: datetime
     lines: list[Line]
 
 
@@ -83,7 +89,10 @@ def _order(row: asyncpg.Record) -> Order:
         reference=row["reference"],
         currency=row["currency"],
         total=row["total"],
+        status=row["status"],
+        version=row["version"],
         created_at=row["created_at"],
+        updated_at=row["updated_at"],
         lines=lines,
     )
 
@@ -104,13 +113,17 @@ async def list_orders(request: Request) -> list[Order]:
 @app.post("/orders", status_code=201)
 async def place(body: PlaceOrder, request: Request) -> Order:
     total = sum(line.quantity * line.unit_price for line in body.lines)
-    order = Order(id=uuid4(), total=total, created_at=datetime.now(UTC), **body.model_dump())
+    now = datetime.now(UTC)
+    order = Order(
+        id=uuid4(), total=total, status="placed", version=1, created_at=now, updated_at=now, **body.model_dump()
+    )
     lines = [
         (order.id, position, line.sku, line.quantity, line.unit_price)
         for position, line in enumerate(order.lines, start=1)
     ]
     async with request.app.state.pool.acquire() as connection, connection.transaction():
-        await connection.execute(INSERT, order.id, order.reference, order.currency, order.total, order.created_at)
+        values = order.model_dump(exclude={"lines"}).values()
+        await connection.execute(INSERT, *values)
         await connection.executemany(INSERT_LINE, lines)
     return order
 

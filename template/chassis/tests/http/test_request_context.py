@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from uuid import UUID
 
 import pytest
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 from httpx import AsyncClient
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
@@ -178,3 +181,44 @@ async def test_head_is_answered_as_get_without_the_body(client: AsyncClient) -> 
 
 async def test_a_route_made_for_head_is_left_alone(broken: AsyncClient) -> None:
     assert (await broken.head("/v1/broken/before")).status_code == 204
+
+
+SAMPLED = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "x-request-id": "r1"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name", "attributes"),
+    [
+        ("GET", "/v1/notes", "GET /v1/notes", {"http.route": "/v1/notes", "http.response.status_code": 200}),
+        ("GET", "/hooks/secret", "GET unmatched", {"http.response.status_code": 404}),
+        (
+            "BREW",
+            "/hooks/secret",
+            "_OTHER unmatched",
+            {"http.request.method": "_OTHER", "http.response.status_code": 404},
+        ),
+    ],
+)
+async def test_a_request_is_a_span_of_its_route_without_its_path(  # noqa: PLR0913, PLR0917  # fixtures
+    client: AsyncClient,
+    recorded: InMemorySpanExporter,
+    method: str,
+    path: str,
+    name: str,
+    attributes: dict[str, str | int],
+) -> None:
+    await client.request(method, path, headers=SAMPLED)
+    span = recorded.get_finished_spans()[-1]
+    common = {"http.request.method": method, "url.scheme": "http", "chassis.request_id": "r1"}
+    assert (span.name, span.kind, dict(span.attributes or {})) == (name, SpanKind.SERVER, common | attributes)
+
+
+@pytest.mark.parametrize("path", ["/v1/broken/before", "/v1/broken/amid"])
+async def test_an_unexpected_error_marks_its_span_with_its_class(
+    broken: AsyncClient, recorded: InMemorySpanExporter, path: str
+) -> None:
+    with suppress(Exception):  # that of a response which has begun
+        await broken.get(path, headers=SAMPLED)
+    span = recorded.get_finished_spans()[-1]
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes or {})["error.type"] == "RuntimeError"

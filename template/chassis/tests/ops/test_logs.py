@@ -146,3 +146,9 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"database_url": "postgresql://localhost/none", "sentry_dsn": "https://key@tracker.example/1"}
     with pytest.raises(SettingsError, match="SENTRY_DSN needs the extra sentry"):
         configure_logs(Settings.model_validate(settings), "api")
+
+
+async def test_a_caller_writes_no_warning_by_the_state_of_its_trace(client: AsyncClient, logged: Lines) -> None:
+    headers = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "=" * 600}
+    await client.get("/v1/notes", headers=headers)
+    assert [line["event"] for line in logged()] == ["request"]

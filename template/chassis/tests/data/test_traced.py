@@ -22,6 +22,8 @@ SAMPLED = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-
             "UPDATE notes SET counted = ? WHERE counted = $1",
         ),
         ("DELETE FROM notes WHERE counted = $1", "DELETE notes", None),
+        ("WITH gone AS (DELETE FROM notes WHERE counted = $1) SELECT 1", "DELETE notes", None),
+        ("WITH all_of_them AS (SELECT $1::int FROM notes FOR UPDATE) SELECT 1", "SELECT notes", None),
     ],
 )
 async def test_a_statement_is_named_after_its_operation_and_table(

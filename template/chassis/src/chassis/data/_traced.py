@@ -12,6 +12,8 @@ from chassis.data._pool import Lent
 from chassis.ops import span
 
 STATEMENTS = frozenset({"execute", "executemany", "fetch", "fetchrow", "fetchval"})
+# Not that of SELECT ... FOR UPDATE.
+CHANGE = re.compile(r"\b(?:INSERT|(?<!FOR )(?<!KEY )UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+([a-z_][\w.]*)(?!\w*\()", re.IGNORECASE)
 LITERAL = re.compile(r"'(?:[^']|'')*'|(?<![\w$.])\d[\d.]*")
 
@@ -47,5 +49,8 @@ def _describe(statement: str) -> tuple[str, str, str]:
     """Return the statement without literals, its operation, and both the operation and its first table."""
     text = LITERAL.sub("?", " ".join(statement.split()))
     operation = text.partition(" ")[0].upper()
+    if operation == "WITH":
+        change = CHANGE.search(text)
+        operation = change[0].upper() if change else "SELECT"
     table = TABLE.search(text)
     return text, operation, f"{operation} {table[1]}" if table else operation

@@ -30,7 +30,7 @@ def test_a_project_lives_on_over_several_releases(
     record_property("conflicts", f"two updates: {', '.join(conflicts) or 'none'}")
     assert set(conflicts) <= {".github/workflows/check.yml"}
     run(project, "uv", "lock")
-    run(project, "uv", "run", "just", "openapi", "messages")  # as docs/upgrading.md says: they are the project's own
+    run(project, "uv", "run", "just", "openapi", "messages", "slos")  # as docs/upgrading.md says: they are the project's own
     check(project, start(repository, tmp_path / "fresh", **answers_of(project)))
 
 
@@ -43,7 +43,7 @@ def test_a_project_of_an_earlier_release_lives_on(earlier: str, tmp_path: Path) 
     update_and_keep_theirs(project)
     assert answers_of(project)["_commit"] == f"v{current_version()}"
     run(project, "uv", "lock")
-    run(project, "uv", "run", "just", "openapi", "messages")
+    run(project, "uv", "run", "just", "openapi", "messages", "slos")
     check(project, start(repository, tmp_path / "fresh", **answers_of(project)))
 
 
@@ -53,7 +53,7 @@ def test_a_project_that_is_formatted_otherwise_lives_on(repository: Path, tmp_pa
     release(repository)
     update_and_keep_theirs(project)
     run(project, "uv", "run", "just", "fix")
-    run(project, "uv", "run", "just", "openapi", "messages")
+    run(project, "uv", "run", "just", "openapi", "messages", "slos")
     fresh = start(repository, tmp_path / "fresh", **answers_of(project))
     reformat(fresh)
     check(project, fresh)

@@ -40,7 +40,12 @@ Both sides changed the same lines. Choose in each, and then `git add` it; no rec
 
 
 PATCH = "chassis-edits.patch"
-DOCUMENTS = ("openapi", "messages", "asyncapi")
+DOCUMENTS = {
+    "openapi": "openapi.json",
+    "messages": "messages.json",
+    "asyncapi": "asyncapi.json",
+    "slos": "ops/slos.toml",
+}
 EXAMPLE = ".env.example"
 SETTING = r"^(?:# )?([A-Z][A-Z0-9_]*)="
 LOST = """\
@@ -115,7 +120,7 @@ def update(arguments: Sequence[str]) -> Outcome:
 
 def describe_anew() -> None:
     """Write the documents of the code as it is now, by processes that have not loaded what was there before."""
-    for recipe in (name for name in DOCUMENTS if (project_folder() / f"{name}.json").exists()):
+    for recipe in (name for name, file in DOCUMENTS.items() if (project_folder() / file).exists()):
         command = ["uv", "run", "--quiet", "just", "--quiet", recipe]
         if subprocess.run(command, cwd=project_folder(), check=False).returncode:
             print(f"Type `uv run just {recipe}` when what it says is resolved.")

@@ -30,7 +30,7 @@ def test_a_project_lives_on_over_several_releases(
     record_property("conflicts", f"two updates: {', '.join(conflicts) or 'none'}")
     assert set(conflicts) <= {".github/workflows/check.yml"}
     run(project, "uv", "lock")
-    run(project, "uv", "run", "just", "openapi", "messages", "slos")  # as docs/upgrading.md says: they are the project's own
+    run(project, "uv", "run", "just", "openapi", "messages", "slos")  # as docs/upgrading.md says: they are its own
     check(project, start(repository, tmp_path / "fresh", **answers_of(project)))
 
 

@@ -173,6 +173,7 @@ def test_an_update_names_the_settings_and_writes_the_documents(repository: Path,
     replace(
         repository / "template/chassis/src/chassis/http/_tracked_jobs.py", "Get the progress", "Follow the progress"
     )
+    replace(repository / "template/chassis/src/chassis/dev/slos.py", '"slo:bad:rate5m"', '"slo:wrong:rate5m"')
     append(project / ".env", "API_CORS_HEADERS=X-Tenant\n")
     release(repository)
     status, printed, said = just(project, "update")
@@ -180,6 +181,7 @@ def test_an_update_names_the_settings_and_writes_the_documents(repository: Path,
     assert "\n## Settings\n\nNew in .env.example: API_NOVELTY\n" in printed
     assert "\nGone, and still in your .env: API_CORS_HEADERS\n" in printed
     assert "Follow the progress" in (project / "openapi.json").read_text()
+    assert "slo:wrong:rate5m" in (project / "ops/prometheus/slos.yaml").read_text()
 
 
 def test_a_relative_address_is_explained(project: Path) -> None:

@@ -53,8 +53,6 @@ INDEXES = (
     CREATE INDEX chassis_jobs_ordering_key ON chassis_jobs (handler, ordering_key, is_waiting, id)
         WHERE ordering_key IS NOT NULL AND dead_at IS NULL
     """,
-    # By these, jobs are counted. With `run_at`, the first might be used for claims, which would sort a backlog.
-    "CREATE INDEX chassis_jobs_waiting ON chassis_jobs (handler, due_at) WHERE worker IS NULL AND dead_at IS NULL",
     "CREATE INDEX chassis_jobs_dead_letters ON chassis_jobs (handler, dead_at) WHERE dead_at IS NOT NULL",
 )
 OTHERS = (

@@ -33,7 +33,7 @@ PAIRS = [dict(zip(ANSWERS, values, strict=True)) for values in AllPairs(list(ANS
 RUFF = ("ruff", "--quiet")
 CHASSIS = ROOT / "template" / "chassis"
 # Code lines of the chassis without its tools, and of the modules of a service with the example and events.
-CHASSIS_BUDGET, MODULES_BUDGET = 7325, 941
+CHASSIS_BUDGET, MODULES_BUDGET = 7356, 941
 README_LINES = 150
 FILE_BUDGET, FUNCTION_BUDGET = 200, 40
 

@@ -234,6 +234,7 @@ def project(render: Render) -> Path:
     for interval in ("scrape", "evaluation"):
         replace(prometheus / "prometheus.yaml", f"{interval}_interval: 15s", f"{interval}_interval: 1s")
     replace(prometheus / "alerts.yaml", "for: 2m", "for: 1s")
+    replace(prometheus / "slos.yaml", "interval: 5m", "interval: 1s")
     replace(project / "ops" / "alertmanager.yaml", "group_wait: 30s", "group_wait: 0s")
     return project
 

@@ -17,7 +17,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chassis.data import CONNECTION_ERRORS, Database, open_database
+from chassis.data import Database, open_database
+from chassis.errors import Unavailable
 from chassis.jobs import Message, Outbox
 from chassis.runtime import handlers_of, load_module
 from chassis.settings import Settings
@@ -137,7 +138,7 @@ async def settled(database: Database, ledger: Ledger, seconds: float = 30) -> No
 async def _is_settled(database: Database, ledger: Ledger) -> bool:
     try:
         return not await left(database) and ledger.acknowledged <= set(await done(database))
-    except CONNECTION_ERRORS:
+    except Unavailable:
         return False
 
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from chassis.data import CONNECTION_ERRORS, Database
+from chassis.data import Database
+from chassis.errors import Unavailable
 from chassis.jobs import Outbox
 
 from tests.faults.conftest import Record, done, going_on, publish, settled
@@ -58,7 +59,7 @@ class Chaos:
         try:
             for row in await self._database.fetch(HELD, DOOMED):
                 self._interrupted.append((row["message_id"], row["now"]))
-        except CONNECTION_ERRORS:  # it is down as well
+        except Unavailable:  # it is down as well
             pass
         self._doomed = await self._fleet.start("worker", variables=named(self._fleet.database, DOOMED))
 

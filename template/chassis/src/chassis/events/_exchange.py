@@ -86,7 +86,7 @@ class Exchange:
         try:
             leads = bool(await self._database.fetchval(LEAD, self._worker, LEAD_SECONDS))
         finally:
-            if not leads:  # another worker knows how old the oldest event is, or nobody does
+            if not leads:  # only the leader measures the age of the oldest event
                 metrics.EVENTS_UNPUBLISHED_AGE.set(nan)
         return leads
 

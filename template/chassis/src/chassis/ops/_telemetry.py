@@ -55,7 +55,7 @@ class TelemetrySettings(EnvironmentSettings):
 
     @property
     def endpoint(self) -> str:
-        """The URL that traces are sent to, the path added by OpenTelemetry left out."""
+        """The URL that traces are sent to, without the path that OpenTelemetry appends."""
         return (self.otel_exporter_otlp_traces_endpoint or self.otel_exporter_otlp_endpoint).get_secret_value()
 
 

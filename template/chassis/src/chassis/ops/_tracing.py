@@ -23,8 +23,8 @@ trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 span_id: ContextVar[str] = ContextVar("span_id", default="")
 
 NOTHING: Attributes = {}
-# How the ids of a trace that nobody records are kept in the queue: others would take a whole one for a decision not to
-# record, and take it over.
+# The form in which the queue keeps the id of an unrecorded trace. Another service would read a complete traceparent as
+# the decision not to record, and follow it.
 UNRECORDED = re.compile(r"00-([0-9a-f]{32})-0{16}-00")
 _tracer = trace.get_tracer("chassis")
 _propagator = TraceContextTextMapPropagator()

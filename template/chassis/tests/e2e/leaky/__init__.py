@@ -1,1 +1,1 @@
-"""A service that gives secrets away in every way that a careless one does, to prove that they reach nobody."""
+"""A service that handles secrets carelessly, to prove that none of them is logged, traced, measured or reported."""

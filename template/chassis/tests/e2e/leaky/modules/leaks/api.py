@@ -22,7 +22,7 @@ from tests.e2e.leaky.modules.leaks.messages import Leak, Leaked, Look, Miss
 
 router = Router("/v1/leaks", tags=["leaks"])
 log = structlog.stdlib.get_logger(__name__)
-nobody = HttpClient("nobody", "http://127.0.0.1:1")
+unreachable = HttpClient("unreachable", "http://127.0.0.1:1")
 
 type Writer = Annotated[Principal, requires("leaks:write")]
 
@@ -53,7 +53,7 @@ async def conflict(text: str, _transaction: Transaction) -> None:
 
 
 async def call(text: str, _transaction: Transaction) -> None:
-    await nobody.request("GET", f"/hooks/{text}?token={text}", headers={"Authorization": text})
+    await unreachable.request("GET", f"/hooks/{text}?token={text}", headers={"Authorization": text})
 
 
 async def enqueue(text: str, transaction: Transaction) -> None:

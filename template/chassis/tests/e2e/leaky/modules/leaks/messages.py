@@ -11,7 +11,7 @@ class Leak(Task):
 
 
 class Miss(Task):
-    """Fails because something is away."""
+    """Fails with Unavailable, as during an outage."""
 
 
 class Look(Task):
